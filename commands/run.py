@@ -1,0 +1,71 @@
+"""How every command ends: exit codes, the last line of stderr, the one JSON object on stdout."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from typer.exceptions import TyperException
+
+from loader.errors import DecantError, UsageError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception: `finally` clauses remove containers and half-written files."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    # a second signal must not interrupt the cleaning up that the first one started
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def run(command: Callable[[], Any], as_json: bool) -> int:
+    """Run one command to its exit code. `as_json`: failures are an object on stdout as well.
+
+    Our own mistakes (anything but DecantError) keep their traceback and end in 1.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        # typer turns Ctrl-C into an exit code that it returns
+        if command() == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+    except DecantError as error:
+        return _fail(as_json, error.code, error.message, error.details)
+    except TyperException as error:
+        return _usage(error, as_json)
+    except KeyboardInterrupt:
+        return _fail(as_json, INTERRUPTED, "interrupted: nothing half-written was left", [])
+    except Terminated:
+        return _fail(as_json, TERMINATED, "terminated: nothing half-written was left", [])
+    except BrokenPipeError:
+        # the reader of our stdout has gone (`decant list | head`): nobody is left to tell
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _usage(error: TyperException, as_json: bool) -> int:
+    message = f"{error.format_message()} (decant --help lists the commands and their options)"
+    return _fail(as_json, UsageError.code, message, [])
+
+
+def _fail(as_json: bool, code: int, message: str, details: list[str]) -> int:
+    for line in details:
+        print(f"  {line}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
+    if as_json:
+        emit({"ok": False, "code": code, "error": message, "details": details})
+    return code
+
+
+def emit(result: dict[str, Any]) -> None:
+    """Print the one JSON object that `--json` promises."""
+    print(json.dumps(result, indent=1, ensure_ascii=False, default=str))

@@ -1,0 +1,261 @@
+"""The command line: `python pipeline.py COMMAND`, also installed as `decant`.
+
+Orchestrates the two stages; what a command does is in commands/. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.run import run
+
+app = typer.Typer(
+    name="decant",
+    help="Move Caffe models into PyTorch, and prove it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Engine = Annotated[str, typer.Option(help="Who reads the model: auto, caffe or reader.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Gpu = Annotated[bool, typer.Option("--gpu", help="Run stage 2 in the torch container on the GPU.")]
+Device = Annotated[str, typer.Option(help="Run stage 2 here on: cpu or cuda.")]
+Catalog = Annotated[
+    Path | None,
+    typer.Option(help="A catalog in place of models.yaml.", envvar="DECANT_CATALOG"),
+]
+Prototxt = Annotated[Path | None, typer.Option(help="The net's definition.")]
+Caffemodel = Annotated[Path | None, typer.Option(help="The net's weights.")]
+Probe = Annotated[Path | None, typer.Option(help="NPZ with the probe input, one array a blob.")]
+Input = Annotated[
+    list[str] | None, typer.Option("--input", help="Shape of an input: BLOB=1,3,224,224.")
+]
+Out = Annotated[Path, typer.Option(help="Folder in which the artifact's folder is made.")]
+Name = Annotated[str | None, typer.Option(help="The artifact's name.")]
+NoParity = Annotated[bool, typer.Option("--no-parity", help="Parameters only, no probe run.")]
+
+
+@app.command()
+def convert(
+    model: Annotated[str | None, typer.Argument(help="A model of the catalog.")] = None,
+    prototxt: Prototxt = None,
+    caffemodel: Caffemodel = None,
+    name: Name = None,
+    out: Out = Path("artifacts"),
+    engine: Engine = "auto",
+    device: Device = "cpu",
+    gpu: Gpu = False,
+    probe: Probe = None,
+    input_shapes: Input = None,
+    no_parity: NoParity = False,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a model into a verified PyTorch artifact.
+
+    Example: decant convert googlenet_places365
+    """
+    from commands.convert import convert
+
+    convert(
+        model=model,
+        prototxt=prototxt,
+        caffemodel=caffemodel,
+        name=name,
+        out=out,
+        engine=engine,
+        device=device,
+        gpu=gpu,
+        probe=probe,
+        input_shapes=input_shapes or [],
+        parity=not no_parity,
+        catalog=catalog,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def dump(
+    out: Annotated[Path, typer.Option(help="The dump to write.")],
+    model: Annotated[str | None, typer.Argument(help="A model of the catalog.")] = None,
+    prototxt: Prototxt = None,
+    caffemodel: Caffemodel = None,
+    npz: Annotated[bool, typer.Option("--npz", help="NPZ instead of HDF5.")] = False,
+    engine: Engine = "auto",
+    probe: Probe = None,
+    input_shapes: Input = None,
+    no_parity: NoParity = False,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Stage 1 alone: write what Caffe holds and computes.
+
+    Example: decant dump --prototxt deploy.prototxt --caffemodel net.caffemodel --out net.h5
+    """
+    from commands.dump import dump
+
+    dump(
+        model=model,
+        prototxt=prototxt,
+        caffemodel=caffemodel,
+        out=out,
+        npz=npz,
+        engine=engine,
+        probe=probe,
+        input_shapes=input_shapes or [],
+        parity=not no_parity,
+        catalog=catalog,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def load(
+    dump: Annotated[Path, typer.Argument(help="A dump written by stage 1.")],
+    model: Annotated[str, typer.Option(help="The model of the catalog that the dump is of.")],
+    name: Name = None,
+    out: Out = Path("artifacts"),
+    device: Device = "cpu",
+    no_parity: NoParity = False,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Stage 2 alone: make the artifact from a dump.
+
+    Example: decant load googlenet.h5 --model googlenet_bvlc
+    """
+    from commands.load import load
+
+    load(
+        dump=dump,
+        model=model,
+        name=name,
+        out=out,
+        device=device,
+        parity=not no_parity,
+        catalog=catalog,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def validate(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Artifacts by name or folder; none: all of them.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of labelled pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,
+    engine: Annotated[str, typer.Option(help="caffe: ask real Caffe about the same pictures.")] = (
+        "auto"
+    ),
+    device: Device = "cpu",
+    gpu: Gpu = False,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Check artifacts again: hashes, parity, and accuracy on labelled pictures.
+
+    Example: decant validate lenet_digits
+    """
+    from commands.validate import validate
+
+    validate(
+        names=names or [],
+        data=data,
+        limit=limit,
+        out=out,
+        engine=engine,
+        device=device,
+        gpu=gpu,
+        catalog=catalog,
+        as_json=as_json,
+    )
+
+
+@app.command("list")
+def list_models(
+    out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """List the catalog's models and which of them are converted.
+
+    Example: decant list
+    """
+    from commands.list import list_models
+
+    list_models(out=out, catalog=catalog, as_json=as_json)
+
+
+@app.command()
+def fetch(
+    models: Annotated[list[str] | None, typer.Argument(help="Models; none: all.")] = None,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Download models' files into the cache, checked.
+
+    Example: decant fetch googlenet_bvlc
+    """
+    from commands.fetch import fetch
+
+    fetch(models=models or [], catalog=catalog, as_json=as_json)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A prototxt, caffemodel, dump or artifact.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a file holds: layers, types, parameter shapes.
+
+    Example: decant inspect net.caffemodel
+    """
+    from commands.inspect import inspect
+
+    inspect(file=file, as_json=as_json)
+
+
+@app.command()
+def image(
+    base: Annotated[
+        str | None, typer.Option(help="Base image instead of the pinned one.", envvar="BASE")
+    ] = None,
+    which: Annotated[str, typer.Option(help="caffe or torch.")] = "caffe",
+    as_json: Json = False,
+) -> None:
+    """Build the container image of stage 1 (or, with --which torch, of stage 2).
+
+    Example: decant image --base decant-base:bullseye
+    """
+    from commands.image import image
+
+    image(base=base, which=which, as_json=as_json)
+
+
+@app.command()
+def doctor(gpu: Gpu = False, as_json: Json = False) -> None:
+    """Look at the engine, the images, the GPU and the disk, and say what to do.
+
+    Example: decant doctor
+    """
+    from commands.doctor import doctor
+
+    doctor(gpu=gpu, as_json=as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `decant`: runs a command and exits with its code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    words = words or ["--help"]
+    sys.exit(run(lambda: app(words, standalone_mode=False), as_json="--json" in words))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What a command works on: a model of the catalog, files at hand, or both."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loader.errors import BadInput, UsageError
+from loader.progress import Progress
+
+if TYPE_CHECKING:
+    from loader.catalog import Model
+
+BUNDLED = "lenet_digits"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The two files of a net; `model` is None for a net that is in no catalog."""
+
+    name: str
+    model: Model | None
+    prototxt: Path
+    caffemodel: Path | None
+
+    @cached_property
+    def prototxt_sha256(self) -> str:
+        """Of the file's bytes."""
+        return sha256(self.prototxt)
+
+    @cached_property
+    def caffemodel_sha256(self) -> str:
+        """Of the file's bytes; "" for a net without parameters."""
+        return sha256(self.caffemodel) if self.caffemodel else ""
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, in constant memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def resolve(
+    model: str | None,
+    prototxt: Path | None,
+    caffemodel: Path | None,
+    name: str | None,
+    catalog: Path | None,
+    progress: Progress,
+) -> Inputs:
+    """Find or fetch the files; no MODEL and no file means the bundled model."""
+    for file in (prototxt, caffemodel):
+        if file is not None and not file.is_file():
+            raise BadInput(f"{file}: no such file; give the path of an existing one")
+    if model is None and prototxt is not None:
+        return Inputs(_valid_name(name or _stem(prototxt, caffemodel)), None, prototxt, caffemodel)
+    if model is None and caffemodel is not None:
+        raise UsageError(
+            "--caffemodel needs --prototxt (or a MODEL of the catalog): weights alone say neither "
+            "the order of the layers nor how they are connected"
+        )
+    return _from_catalog(model or BUNDLED, prototxt, caffemodel, name, catalog, progress)
+
+
+def _from_catalog(
+    model: str,
+    prototxt: Path | None,
+    caffemodel: Path | None,
+    name: str | None,
+    catalog: Path | None,
+    progress: Progress,
+) -> Inputs:
+    from loader.catalog import load_catalog
+    from loader.fetch import resolve as fetch
+
+    entry = load_catalog(catalog).model(model)
+    files = fetch(entry, prototxt=prototxt, caffemodel=caffemodel, progress=progress)
+    for note in files.notes:
+        progress.note(note)
+    return Inputs(_valid_name(name or model), entry, files.prototxt, files.caffemodel)
+
+
+def _stem(prototxt: Path, caffemodel: Path | None) -> str:
+    """`net.caffemodel` and `net.caffemodel.h5` are both called net."""
+    return (caffemodel or prototxt).name.removesuffix(".h5").rsplit(".", 1)[0]
+
+
+def _valid_name(name: str) -> str:
+    """The name becomes a folder: one plain path component."""
+    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0") or name.startswith("-"):
+        raise UsageError(f"--name {name!r}: use letters, digits, '.', '_' and '-'")
+    return name

@@ -1,0 +1,110 @@
+"""Stage 1: files in, dump in the cache out, by the engine that was asked for or found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.inputs import Inputs
+from loader.errors import UsageError
+from loader.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from engines.job import Job, StageOne
+    from loader.graph import Net
+
+
+def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
+    """`data=1,3,224,224` -> {"data": (1, 3, 224, 224)}."""
+    shapes = {}
+    for word in words:
+        blob, _, numbers = word.partition("=")
+        try:
+            shape = tuple(int(number) for number in numbers.split(","))
+        except ValueError:
+            shape = ()
+        if not blob or not shape or min(shape) < 1:
+            raise UsageError(f"--input {word!r}: expected BLOB=1,3,224,224")
+        shapes[blob] = shape
+    return shapes
+
+
+def make_job(
+    inputs: Inputs,
+    net: Net,
+    *,
+    parity: bool,
+    probe: Path | None,
+    input_shapes: list[str],
+) -> Job:
+    """The job for an engine: files, probe, and which layers of the file may stay unused."""
+    from engines.job import Job
+    from loader.probe import make_probe
+
+    ignored = inputs.model.ignored_layers if inputs.model else ()
+    arrays = make_probe(net, parse_shapes(input_shapes), probe) if parity else {}
+    return Job(
+        prototxt=inputs.prototxt,
+        caffemodel=inputs.caffemodel,
+        probe=arrays,
+        ignored_layers=tuple(ignored),
+        activations=parity,
+        caffemodel_sha256=inputs.caffemodel_sha256,
+    )
+
+
+def run(
+    inputs: Inputs,
+    engine: str,
+    progress: Progress,
+    *,
+    parity: bool,
+    probe: Path | None = None,
+    input_shapes: list[str] | None = None,
+    out: Path | None = None,
+) -> StageOne:
+    """Dump `inputs` to `out`, or into the cache under the hash of what went in."""
+    from engines.choose import choose
+    from loader.graph import read_net
+
+    net = read_net(inputs.prototxt)
+    choice = choose(engine, net)
+    progress.note(f"engine {choice.name}: {choice.reason}")
+    job = make_job(inputs, net, parity=parity, probe=probe, input_shapes=input_shapes or [])
+    target = out or _cached(inputs, choice.name, job.probe, parity)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return _engine(choice.name)(job, target, progress)
+
+
+def _engine(name: str):  # type: ignore[no-untyped-def]
+    if name == "caffe":
+        from engines.caffe import dump
+    else:
+        from engines.reader import dump
+    return dump
+
+
+def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray], parity: bool) -> Path:
+    """Where the dump of these inputs stays: one folder for each hash of all that decides it."""
+    from dumper.dumpfile import VERSION
+    from loader.cache import cache_folder
+
+    decides = [
+        VERSION,
+        engine,
+        parity,
+        inputs.prototxt_sha256,
+        inputs.caffemodel_sha256,
+        {name: _array_hash(array) for name, array in sorted(probe.items())},
+    ]
+    key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+    return cache_folder() / "dumps" / key / "dump.h5"
+
+
+def _array_hash(array: np.ndarray) -> list[object]:
+    return [list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]

@@ -1,0 +1,31 @@
+"""Shared by all tests: where the real nets are, and one thread for everything numeric."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# idle OpenMP workers spin; two cores are quicker with one worker each
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+ROOT = Path(__file__).resolve().parents[1]
+CASES = ROOT.parent / "shared" / "cases"
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of real trained nets with what real Caffe computed for them."""
+    if not CASES.is_dir():
+        pytest.skip("the real nets (../shared/cases) are not on this machine")
+    return CASES
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache or catalog."""
+    monkeypatch.setenv("DECANT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    for name in ("DECANT_CATALOG", "DECANT_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,369 @@
+"""Read a `.caffemodel` without Caffe and without a schema: mapped, no copy of the weights.
+
+All three layouts of caffe.proto (V0 nested layers, V1 `layers`, current `layer`), Caffe's HDF5
+layout, BlobShape and legacy shapes, `double_data`, NVCaffe's half-precision `raw_data`. What Caffe
+accepts in silence (a web page, an empty file, trailing bytes, names twice) is refused here.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dumper.era import V0_TYPES, V1_TYPES, looks_like
+from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
+
+MAX_LAYERS = 10_000
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_CHUNK = 1 << 20
+
+# field numbers of caffe.proto
+NET_LAYERS_V1, NET_LAYER = 2, 100
+BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE, BLOB_RAW_TYPE, BLOB_RAW = 5, 7, 8, 10, 12
+RAW_HALF = 2
+
+
+class CaffemodelError(ValueError):
+    """A file that is not a whole caffemodel; the message names the file and what to do."""
+
+
+@dataclass
+class _Run:
+    """Consecutive values in the file: packed (stride = item size) or each behind its key."""
+
+    offset: int
+    count: int
+    stride: int
+
+
+@dataclass
+class Blob:
+    """One parameter blob. `shape` is the file's; `legacy` says it came as num, channels, ...
+
+    `kind` is "float", "double" (rounded to float32 as Caffe does) or "half" (NVCaffe).
+    """
+
+    shape: Tuple[int, ...]
+    legacy: bool
+    kind: str
+    _data: object = field(repr=False, default=b"")
+    _runs: List[_Run] = field(repr=False, default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many values the file holds."""
+        return sum(run.count for run in self._runs)
+
+    @property
+    def contiguous(self) -> Optional[Tuple[int, int]]:
+        """(offset, bytes) in the file if the values are one run of little-endian float32."""
+        if self.kind != "float" or len(self._runs) != 1 or self._runs[0].stride != 4:
+            return None
+        return self._runs[0].offset, self._runs[0].count * 4
+
+    def array(self) -> np.ndarray:
+        """The values, float32, one axis; a read-only view of the file where that is possible."""
+        dtype = np.dtype({"float": "<f4", "double": "<f8", "half": "<f2"}[self.kind])
+        parts = [_values(self._data, run, dtype) for run in self._runs]
+        if not parts:
+            return np.empty(0, np.float32)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole if whole.dtype == np.float32 else whole.astype(np.float32)
+
+
+def _values(data: object, run: _Run, dtype: np.dtype) -> np.ndarray:
+    if isinstance(data, np.ndarray):
+        return data
+    if run.stride == dtype.itemsize:
+        return np.frombuffer(data, dtype, run.count, run.offset)  # type: ignore[call-overload,no-any-return]
+    raw = np.frombuffer(data, np.uint8, run.count * run.stride, run.offset)  # type: ignore[call-overload]
+    columns = raw.reshape(run.count, run.stride)[:, run.stride - dtype.itemsize :]
+    return np.ascontiguousarray(columns).view(dtype).reshape(-1)
+
+
+@dataclass
+class Layer:
+    """A layer as the file records it; `type` is today's name, "" where none is recorded."""
+
+    name: str
+    type: str
+    blobs: List[Blob]
+
+
+@dataclass
+class Caffemodel:
+    """The weights of a net. Arrays stay valid as long as somebody holds them."""
+
+    path: Path
+    name: str
+    era: str
+    layers: List[Layer]
+
+    def __enter__(self) -> Caffemodel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Arrays hold the map themselves; it goes with the last of them."""
+
+    def by_name(self) -> Dict[str, Layer]:
+        """The layers that hold blobs, by name (unique: `read` sees to it)."""
+        return {layer.name: layer for layer in self.layers if layer.blobs}
+
+
+def read(path: Path, max_layers: int = MAX_LAYERS) -> Caffemodel:
+    """Read either format. Raises CaffemodelError, and OSError if the file cannot be opened."""
+    path = Path(path)
+    size = path.stat().st_size
+    if size == 0:
+        raise CaffemodelError(f"{path}: the file is empty; get it again")
+    with path.open("rb") as file:
+        start = file.read(4096)
+        if start.startswith(HDF5_SIGNATURE):
+            model = _read_hdf5(path)
+        else:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            model = _read_wire(path, data, start, max_layers)
+    _refuse_duplicates(model)
+    if not any(layer.blobs for layer in model.layers):
+        hint = looks_like(start) or "a definition or a damaged file"
+        raise CaffemodelError(f"{path}: holds no weights at all ({hint}); give the caffemodel")
+    return model
+
+
+def _read_wire(path: Path, data: mmap.mmap, start: bytes, max_layers: int) -> Caffemodel:
+    try:
+        return _net(path, data, max_layers)
+    except WireError as error:
+        found = looks_like(start)
+        if found:
+            raise CaffemodelError(f"{path}: not a caffemodel but {found}; get it again") from None
+        raise CaffemodelError(
+            f"{path}: not a whole caffemodel ({error}); the file is damaged or cut: get it again"
+        ) from None
+
+
+def _net(path: Path, data: mmap.mmap, max_layers: int) -> Caffemodel:
+    name = ""
+    layers = []  # type: List[Layer]
+    eras = set()  # type: set[str]
+    for number, kind, first, after in fields(data, 0, len(data)):
+        if number == 1 and kind == BYTES:
+            name = _text(data, first, after)
+        elif number in (NET_LAYERS_V1, NET_LAYER) and kind == BYTES:
+            if len(layers) == max_layers:
+                raise CaffemodelError(
+                    f"{path}: more than {max_layers} layers; no real net has so many"
+                )
+            era, layer = _layer(data, first, after, number == NET_LAYER)
+            eras.add(era)
+            layers.append(layer)
+    if "current" in eras and len(eras) > 1:
+        raise CaffemodelError(
+            f"{path}: holds both `layer` and `layers`, which Caffe refuses; save the net again"
+        )
+    era = "v0" if "v0" in eras else "v1" if "v1" in eras else "current"
+    return Caffemodel(path, name, era, layers)
+
+
+def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, Layer]:
+    """One layer of either list. V1: name 4, type 5 (enum), blobs 6; V0 sits inside field 1."""
+    layer = Layer("", "", [])
+    name_at, type_at, blobs_at = (1, 2, 7) if current else (4, 5, 6)
+    for number, kind, first, after in fields(data, start, end):
+        if number == name_at and kind == BYTES:
+            layer.name = _text(data, first, after)
+        elif number == type_at and kind == BYTES and current:
+            layer.type = _text(data, first, after)
+        elif number == type_at and kind == VARINT and not current:
+            layer.type = V1_TYPES.get(first, f"V1 type {first}" if first else "")
+        elif number == blobs_at and kind == BYTES:
+            layer.blobs.append(_blob(data, first, after, layer.name))
+        elif number == 1 and kind == BYTES and not current:
+            return "v0", _layer_v0(data, first, after)
+    return ("current" if current else "v1"), layer
+
+
+def _layer_v0(data: mmap.mmap, start: int, end: int) -> Layer:
+    """V0LayerParameter: name 1, type 2 (a lower-case word), blobs 50."""
+    layer = Layer("", "", [])
+    for number, kind, first, after in fields(data, start, end):
+        if number == 1 and kind == BYTES:
+            layer.name = _text(data, first, after)
+        elif number == 2 and kind == BYTES:
+            word = _text(data, first, after)
+            layer.type = V0_TYPES.get(word, word)
+        elif number == 50 and kind == BYTES:
+            layer.blobs.append(_blob(data, first, after, layer.name))
+    return layer
+
+
+def _text(data: mmap.mmap, start: int, end: int) -> str:
+    try:
+        return data[start:end].decode()
+    except UnicodeDecodeError:
+        raise WireError(start, "a name that is not UTF-8") from None
+
+
+def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
+    """BlobProto: num..width 1-4, data 5, shape 7, double_data 8; NVCaffe: raw type 10, raw data 12."""
+    legacy = {}  # type: Dict[int, int]
+    shape = None  # type: Optional[List[int]]
+    runs = {"float": [], "double": [], "half": []}  # type: Dict[str, List[_Run]]
+    raw_type = None
+    position = start
+    while position < end:
+        # one field at a time: a run of unpacked values is taken whole and passed over
+        number, kind, first, after = next(fields(data, position, end))
+        if number in (1, 2, 3, 4) and kind == VARINT:
+            legacy[number] = _dimension(first, position)
+        elif number == BLOB_SHAPE and kind == BYTES:
+            shape = (shape or []) + _dims(data, first, after)
+        elif number == BLOB_DATA and kind in (BYTES, FIXED32):
+            after = _take(data, runs["float"], kind, position, first, after, end, 4)
+        elif number == BLOB_DOUBLE and kind in (BYTES, FIXED64):
+            after = _take(data, runs["double"], kind, position, first, after, end, 8)
+        elif number == BLOB_RAW_TYPE and kind == VARINT:
+            raw_type = first
+        elif number == BLOB_RAW and kind == BYTES:
+            _take(data, runs["half"], kind, position, first, after, end, 2)
+        position = after
+    if runs["half"] and raw_type != RAW_HALF:
+        raise WireError(start, f"layer {layer!r}: raw data of type {raw_type}; only float16 is known")
+    kinds = [kind for kind, found in runs.items() if sum(run.count for run in found)]
+    if len(kinds) > 1:
+        raise WireError(start, f"layer {layer!r}: a blob with both {' and '.join(kinds)} data")
+    kind = kinds[0] if kinds else "float"
+    dims = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(shape or ())
+    blob = Blob(dims, bool(legacy), kind, data, runs[kind] if kinds else [])
+    _check_count(blob, start, layer)
+    return blob
+
+
+def _check_count(blob: Blob, position: int, layer: str) -> None:
+    expected = 1
+    for dim in blob.shape:
+        expected *= dim
+    if expected != blob.count:
+        shape = "x".join(map(str, blob.shape)) or "()"
+        raise WireError(
+            position, f"layer {layer!r}: a blob of shape {shape} holds {blob.count} values"
+        )
+
+
+def _dimension(value: int, position: int) -> int:
+    if value >= 1 << 31:
+        raise WireError(position, "a negative or huge dimension")
+    return value
+
+
+def _dims(data: mmap.mmap, start: int, end: int) -> List[int]:
+    """BlobShape: dim 1, packed or not."""
+    dims = []  # type: List[int]
+    for number, kind, first, after in fields(data, start, end):
+        if number == 1 and kind == VARINT:
+            dims.append(_dimension(first, start))
+        elif number == 1 and kind == BYTES:
+            while first < after:
+                value, first = varint(data, first, after)
+                dims.append(_dimension(value, start))
+    if len(dims) > 32:
+        raise WireError(start, "more than 32 axes")
+    return dims
+
+
+def _take(
+    data: mmap.mmap,
+    runs: List[_Run],
+    kind: int,
+    position: int,
+    first: int,
+    after: int,
+    end: int,
+    width: int,
+) -> int:
+    """Note the values of a packed record, or of a whole run of unpacked ones; where it ends."""
+    if kind == BYTES:
+        if (after - first) % width:
+            raise WireError(position, f"{after - first} bytes of values {width} bytes wide")
+        runs.append(_Run(first, (after - first) // width, width))
+        return after
+    stride = after - position
+    count = _unpacked(data, position, end, stride, first - position)
+    runs.append(_Run(position, count, stride))
+    return position + count * stride
+
+
+def _unpacked(data: mmap.mmap, position: int, end: int, stride: int, key: int) -> int:
+    """How many records with the key at `position` follow each other."""
+    wanted = np.frombuffer(data, np.uint8, key, position)
+    count, most = 0, (end - position) // stride
+    while count < most:
+        some = min(most - count, _CHUNK)
+        block = np.frombuffer(data, np.uint8, some * stride, position + count * stride)
+        same = (block.reshape(some, stride)[:, :key] == wanted).all(axis=1)
+        if not same.all():
+            return count + int(same.argmin())
+        count += some
+    return count
+
+
+def _read_hdf5(path: Path) -> Caffemodel:
+    """Caffe's own layout, /data/<layer>/<blob> (net.cpp, ToHDF5); layers come in no order."""
+    from dumper.hdf5_guard import UnsafeFile, read_tree
+
+    try:
+        _, arrays = read_tree(path, 10 * MAX_LAYERS, 1 << 20, ("<f4", "<f8"))
+    except (UnsafeFile, OSError, RuntimeError, KeyError, ValueError) as error:
+        raise CaffemodelError(f"{path}: not a caffemodel in HDF5 ({error}); get it again") from None
+    found = {}  # type: Dict[str, Dict[int, np.ndarray]]
+    for place, array in arrays.items():
+        parts = place.split("/")
+        if parts[0] == "diff":
+            continue
+        if len(parts) != 3 or parts[0] != "data" or not parts[2].isdigit():
+            raise CaffemodelError(f"{path}: /{place} is not Caffe's layout (/data/<layer>/<blob>)")
+        found.setdefault(parts[1], {})[int(parts[2])] = array
+    layers = []
+    for name, blobs in found.items():
+        if sorted(blobs) != list(range(len(blobs))):
+            # only owners are saved: a sharing layer may lack some of its blobs
+            raise CaffemodelError(f"{path}: layer {name!r}: blobs {sorted(blobs)} with gaps")
+        layers.append(Layer(name, "", [_hdf5_blob(blobs[n]) for n in range(len(blobs))]))
+    return Caffemodel(path, "", "hdf5", layers)
+
+
+def _hdf5_blob(array: np.ndarray) -> Blob:
+    kind = "float" if array.dtype.itemsize == 4 else "double"
+    return Blob(array.shape, False, kind, array.reshape(-1), [_Run(0, array.size, 0)])
+
+
+def _refuse_duplicates(model: Caffemodel) -> None:
+    names = [layer.name for layer in model.layers if layer.blobs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(names) else []
+    if twice:
+        listed = ", ".join(map(repr, twice[:5]))
+        raise CaffemodelError(
+            f"{model.path}: holds weights twice for {listed}; Caffe would take the last: "
+            "are these two files in one?"
+        )
+
+
+def fit_shape(blob: Blob, target: Sequence[int]) -> bool:
+    """Caffe's Blob::ShapeEquals (blob.cpp): a legacy shape equals the target with leading ones."""
+    if not blob.legacy:
+        return tuple(blob.shape) == tuple(target)
+    return len(target) <= 4 and blob.shape == (1,) * (4 - len(target)) + tuple(target)
+
+
+def not_finite(array: np.ndarray) -> Optional[str]:
+    """ "NaN" or "Inf" if the array holds one; in pieces, so that memory stays small."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        piece = flat[start : start + _CHUNK]
+        if not np.isfinite(piece).all():
+            return "NaN" if np.isnan(piece).any() else "Inf"
+    return None

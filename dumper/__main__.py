@@ -1,0 +1,166 @@
+"""Stage 1 inside the container: `python3 -I -B -m dumper JOB`, JOB a folder.
+
+Expects JOB/in/job.json, an object with
+  task        "dump" or "forward"
+  prototxt    name of the definition in JOB/in
+  caffemodel  name of the weights in JOB/in, or null for a net without parameters
+  probe       name of an NPZ in JOB/in: one float32 array for each input blob; null: run nothing
+  dump:    caffemodel_sha256   text, goes into the dump as it is
+  forward: output  name of the blob wanted;  batch  pictures a pass;  repeat  passes of each batch
+           (for timing); the NPZ's first axes are cut into batches
+
+Leaves in JOB/out
+  dump.h5     (dump) see docs/dump-format.md
+  output.npy  (forward) the blob for each picture, float32
+  result.json written last:
+    {"ok": true, "file", "size", "sha256", "layers", "caffe_version", "notes", "seconds": {...},
+     "peak_memory": bytes}
+    {"ok": false, "kind": "unsupported" | "input" | "bug", "error": one line, "details": [lines],
+     "traceback": text}
+What Caffe refuses itself ends the process (LOG(FATAL)): no result.json, and the reason is the `F`
+line of stderr. Stdout is for people. Runs on Python 3.9 with numpy, h5py and caffe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+
+
+def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
+    """Write out/dump.h5."""
+    from dumper import dumpfile, net
+
+    clock.lap("import caffe")
+    text = (folder / "in" / job["prototxt"]).read_bytes().decode()
+    runnable = net.runnable_text(text)
+    target = folder / "out" / "net.prototxt"
+    target.write_text(runnable)
+    probe = _probe(job, folder)
+    caffe_net = net.build(target, {name: array.shape for name, array in probe.items()})
+    notes = net.fill(caffe_net, folder / "in" / job["caffemodel"]) if job["caffemodel"] else []
+    clock.lap("load")
+    header = dumpfile.Header(
+        net_name=str(caffe_net.name) if hasattr(caffe_net, "name") else _net_name(runnable),
+        prototxt=text,
+        prototxt_run=runnable,
+        engine="caffe",
+        caffe_version=net.version(),
+        has_activations=bool(probe),
+        caffemodel_sha256=job["caffemodel_sha256"],
+    )
+    file = folder / "out" / "dump.h5"
+    dumpfile.write(file, header, net.walk(caffe_net, probe), probe)
+    clock.lap("run and write" if probe else "write")
+    return {
+        "file": file.name,
+        "layers": len(caffe_net.layers),
+        "caffe_version": net.version(),
+        "notes": notes,
+    }
+
+
+def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
+    """Write out/output.npy."""
+    from dumper import net
+
+    clock.lap("import caffe")
+    text = (folder / "in" / job["prototxt"]).read_bytes().decode()
+    target = folder / "out" / "net.prototxt"
+    target.write_text(net.runnable_text(text))
+    inputs = _probe(job, folder)
+    count, batch = len(next(iter(inputs.values()))), int(job["batch"])
+    outputs = []
+    caffe_net, shape = None, 0
+    for start in range(0, count, batch):
+        part = {name: array[start : start + batch] for name, array in inputs.items()}
+        size = min(batch, count - start)
+        if size != shape:
+            caffe_net = net.build(target, {name: array.shape for name, array in part.items()})
+            net.fill(caffe_net, folder / "in" / job["caffemodel"])
+            shape = size
+            clock.lap("load")
+        for _ in range(int(job.get("repeat", 1))):
+            output = net.forward(caffe_net, part, job["output"])
+            clock.lap("forward")
+        outputs.append(output)
+    np.save(str(folder / "out" / "output.npy"), np.concatenate(outputs))
+    return {"file": "output.npy", "layers": 0, "caffe_version": net.version(), "notes": []}
+
+
+class Clock:
+    """CPU seconds of this process, by what they were spent on; `laps` keeps each of a kind."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self.seconds = {}  # type: Dict[str, float]
+        self.laps = {}  # type: Dict[str, Any]
+
+    def lap(self, name: str) -> None:
+        now = time.process_time()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self.laps.setdefault(name, []).append(now - self._last)
+        self._last = now
+
+
+def _probe(job: Dict[str, Any], folder: Path) -> Dict[str, np.ndarray]:
+    if not job["probe"]:
+        return {}
+    with np.load(str(folder / "in" / job["probe"]), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _net_name(text: str) -> str:
+    """MessageToString writes `name: "..."` first, escaped as JSON is for plain names."""
+    first = text.split("\n", 1)[0]
+    return first[len('name: "') : -1] if first.startswith('name: "') else ""
+
+
+def _closing(result: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
+    file = folder / "out" / result["file"]
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    clock.lap("hash")
+    result.update(
+        ok=True,
+        size=file.stat().st_size,
+        sha256=digest.hexdigest(),
+        seconds=clock.seconds,
+        laps=clock.laps,
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+    return result
+
+
+def main(folder: Path) -> int:
+    """Do the job; 0 if result.json says ok."""
+    clock = Clock()
+    try:
+        job = json.loads((folder / "in" / "job.json").read_text())
+        task = {"dump": dump, "forward": forward}[job["task"]]
+        result = _closing(task(job, folder, clock), folder, clock)
+    except Exception as error:
+        result = {
+            "ok": False,
+            "kind": getattr(error, "kind", "bug"),
+            "error": getattr(error, "message", "{}: {}".format(type(error).__name__, error)),
+            "details": getattr(error, "details", []),
+            "traceback": traceback.format_exc(),
+        }
+        print(result["traceback"], file=sys.stderr)
+    (folder / "out" / "result.json").write_text(json.dumps(result))
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,235 @@
+"""Real Caffe: build the net, fill it, run it layer by layer. The only file that imports caffe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from dumper.dumpfile import Layer, Owner
+
+
+class Refused(ValueError):
+    """Caffe would do something else than convert this net; `details` has one line for each reason.
+
+    `kind` is "unsupported" (the net asks for it) or "input" (a file is not what it must be).
+    """
+
+    def __init__(self, kind: str, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.details = list(details)
+
+
+def _stand_in(name: str, *functions: str) -> None:
+    """An empty module, so that `import caffe` does not wait 0.6 s for picture handling.
+
+    caffe/io.py imports skimage and scipy at its top; only its picture functions use them, and a dump
+    calls none of those. The image does not have these packages at all.
+    """
+
+    def absent(*_: object, **__: object) -> None:
+        raise RuntimeError(name + " is not in this image: a dump reads no pictures")
+
+    module = ModuleType(name)
+    for function in functions:
+        setattr(module, function, absent)
+    sys.modules.setdefault(name, module)
+
+
+for _name, _functions in (
+    ("skimage", ()),
+    ("skimage.io", ("imread",)),
+    ("skimage.transform", ("resize",)),
+    ("scipy", ()),
+    ("scipy.ndimage", ("zoom",)),
+):
+    _stand_in(_name, *_functions)
+
+import caffe  # noqa: E402  (after the stand-ins)
+from google.protobuf import text_format  # noqa: E402
+
+# a NaN that no training writes: what still holds it after loading was not filled
+SENTINEL = np.uint32(0x7FC0DEAD)
+
+# Layer types that read or write files or run code while the net is built, in all three dialects:
+# today's names, V1's enum names, V0's words (container-and-safety: a prototxt is a program).
+SIDE_EFFECTS = {
+    "Python", "Data", "ImageData", "WindowData", "HDF5Data", "HDF5Output",
+    "DATA", "IMAGE_DATA", "WINDOW_DATA", "HDF5_DATA", "HDF5_OUTPUT",
+    "data", "images", "window_data", "hdf5_data", "hdf5_output",
+}  # fmt: skip
+PATHS = {"source", "mean_file", "meanfile", "root_folder", "file_name", "module"}
+FILLERS = {"weight_filler", "bias_filler", "filler"}
+
+
+def version() -> str:
+    """Caffe's version as the package says it."""
+    return str(caffe.__version__)
+
+
+def runnable_text(text: str) -> str:
+    """The text that Caffe is given: checked for side effects, and without fillers.
+
+    Fillers are stripped because every blob is filled from the file, and filling costs more than
+    loading. Raises Refused when Caffe's own parser rejects the text.
+    """
+    net = caffe.proto.caffe_pb2.NetParameter()
+    try:
+        text_format.Merge(text, net)
+    except text_format.ParseError as error:
+        raise Refused(
+            "unsupported",
+            "stock Caffe 1.0 cannot parse the prototxt: {}".format(error),
+            ["a field of a fork, or of Caffe after 1.0; --engine reader takes the parameters"],
+        ) from None
+    layers = list(net.layer) + list(net.layers)
+    found = [line for layer in layers for line in _side_effects(layer)]
+    if found:
+        raise Refused(
+            "unsupported", "the prototxt would read or write files or run code", found
+        )
+    for layer in layers:
+        _strip_fillers(layer)
+    return str(text_format.MessageToString(net))
+
+
+def _submessages(message: Any) -> Iterator[Any]:
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is None or field.name == "blobs":
+            continue
+        for part in value if field.label == field.LABEL_REPEATED else [value]:
+            yield from _submessages(part)
+
+
+def _side_effects(layer: Any) -> Iterator[str]:
+    name = layer.name or (layer.layer.name if hasattr(layer, "layer") else "")
+    for message in _submessages(layer):
+        for field, value in message.ListFields():
+            if field.name == "type" and field.containing_type.name.endswith("LayerParameter"):
+                word = value if field.enum_type is None else field.enum_type.values_by_number[value].name
+                if word in SIDE_EFFECTS:
+                    yield "layer {!r}: type {}: use the deploy file, or an Input layer".format(
+                        name, word
+                    )
+            elif field.name in PATHS and value:
+                yield "layer {!r}: {}: {!r}: use the deploy file, or an Input layer".format(
+                    name, field.name, value
+                )
+
+
+def _strip_fillers(layer: Any) -> None:
+    for message in _submessages(layer):
+        for field, _ in message.ListFields():
+            if field.name in FILLERS:
+                message.ClearField(field.name)
+
+
+def build(prototxt: Path, shapes: Mapping[str, Sequence[int]]) -> Any:
+    """The net at TEST, its inputs reshaped to the probe's shapes."""
+    caffe.set_mode_cpu()
+    net = caffe.Net(str(prototxt), caffe.TEST)
+    _refuse_duplicates(net)
+    missing = sorted(set(net.inputs) - set(shapes)) if shapes else []
+    unknown = sorted(set(shapes) - set(net.inputs))
+    if missing or unknown:
+        raise Refused(
+            "input",
+            "the probe does not fit the net's inputs {}".format(list(net.inputs)),
+            ["no array for input {!r}".format(name) for name in missing]
+            + ["no input is called {!r}".format(name) for name in unknown],
+        )
+    for name, shape in shapes.items():
+        net.blobs[name].reshape(*shape)
+    net.reshape()
+    return net
+
+
+def _refuse_duplicates(net: Any) -> None:
+    """Caffe loads by name: weights go to the first of two layers, pycaffe shows the last."""
+    names = list(net._layer_names)
+    holders = {name for name, layer in zip(names, net.layers) if len(layer.blobs)}
+    twice = sorted(name for name in holders if names.count(name) > 1)
+    if twice:
+        raise Refused(
+            "input",
+            "two layers of one name, with parameters: Caffe would fill only the first",
+            ["layer {!r}: {} times".format(name, names.count(name)) for name in twice],
+        )
+
+
+def fill(net: Any, caffemodel: Path) -> List[str]:
+    """Load the weights and prove that the file filled every value; returns notes.
+
+    Raises Refused naming every layer whose blobs the file did not fill, or filled with NaN or Inf.
+    """
+    for _, _, blob in _blobs(net):
+        blob.data.reshape(-1).view(np.uint32)[...] = SENTINEL
+    net.copy_from(str(caffemodel))
+    wrong, notes = [], []
+    for layer, number, blob in _blobs(net):
+        values = blob.data.reshape(-1)
+        place = "layer {!r}, blob {}".format(layer, number)
+        if (values.view(np.uint32) == SENTINEL).any():
+            wrong.append(place + ": not in the caffemodel (missing, renamed, or the file was cut)")
+        elif not np.isfinite(values).all():
+            kind = "NaN" if np.isnan(values).any() else "Inf"
+            wrong.append("{}: holds {}".format(place, kind))
+        elif values.size > 1 and (values == values[0]).all():
+            notes.append("{}: all values are {:g}".format(place, values[0]))
+    if wrong:
+        raise Refused("input", "the caffemodel does not fill the net", wrong)
+    return notes
+
+
+def _blobs(net: Any) -> Iterator[Tuple[str, int, Any]]:
+    for name, layer in zip(net._layer_names, net.layers):
+        for number, blob in enumerate(layer.blobs):
+            yield name, number, blob
+
+
+def walk(net: Any, probe: Mapping[str, np.ndarray]) -> Iterator[Layer]:
+    """Every layer in order, run one at a time: its tops are copied before the next one runs.
+
+    An in-place layer would otherwise overwrite them. Without a probe nothing runs.
+    """
+    for name, array in probe.items():
+        net.blobs[name].data[...] = array
+    blob_names = list(net._blob_names)
+    first_seen = {}  # type: Dict[int, Tuple[int, int]]
+    for index, (name, layer) in enumerate(zip(net._layer_names, net.layers)):
+        tops = list(net._top_ids(index))
+        record = Layer(
+            name,
+            str(layer.type),
+            [blob_names[number] for number in net._bottom_ids(index)],
+            [blob_names[number] for number in tops],
+        )
+        for number, blob in enumerate(layer.blobs):
+            record.params.append(blob.data)
+            record.owners.append(_owner(blob, (index, number), first_seen))
+        if probe:
+            net._forward(index, index)
+            record.activations = [net._blobs[number].data.copy() for number in tops]
+        yield record
+
+
+def _owner(blob: Any, place: Tuple[int, int], first_seen: Dict[int, Tuple[int, int]]) -> Owner:
+    """Blobs that share their memory are one blob; the first layer that has it owns it."""
+    if not blob.count:
+        return None
+    owner = first_seen.setdefault(blob.data.ctypes.data, place)
+    return None if owner == place else owner
+
+
+def forward(net: Any, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+    """One ordinary forward pass; a copy of the blob `output`."""
+    for name, array in inputs.items():
+        net.blobs[name].data[...] = array
+    net.forward()
+    return np.array(net.blobs[output].data)

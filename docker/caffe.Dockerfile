@@ -3,7 +3,7 @@
 #
 # The base is pinned by digest; `make image BASE=...` takes another Debian 11. docs/container.md says
 # what is left out, and why.
-ARG BASE=debian:bullseye-slim
+ARG BASE=debian:bullseye-slim@sha256:f576b8067b77ff85c70725c976b7b6cde960898e2f19b9abab3fb148407614e2
 
 FROM ${BASE} AS installed
 # Official images carry dated snapshot lines as comments in their sources list: packages that never

@@ -153,7 +153,7 @@ def main(folder: Path) -> int:
         result = {
             "ok": False,
             "kind": getattr(error, "kind", "bug"),
-            "error": getattr(error, "message", "{}: {}".format(type(error).__name__, error)),
+            "error": getattr(error, "message", f"{type(error).__name__}: {error}"),
             "details": getattr(error, "details", []),
             "traceback": traceback.format_exc(),
         }

@@ -8,9 +8,10 @@ accepts in silence (a web page, an empty file, trailing bytes, names twice) is r
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -232,7 +233,9 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
             _take(data, runs["half"], kind, position, first, after, end, 2)
         position = after
     if runs["half"] and raw_type != RAW_HALF:
-        raise WireError(start, f"layer {layer!r}: raw data of type {raw_type}; only float16 is known")
+        raise WireError(
+            start, f"layer {layer!r}: raw data of type {raw_type}; only float16 is known"
+        )
     kinds = [kind for kind, found in runs.items() if sum(run.count for run in found)]
     if len(kinds) > 1:
         raise WireError(start, f"layer {layer!r}: a blob with both {' and '.join(kinds)} data")

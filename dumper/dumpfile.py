@@ -11,9 +11,10 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -211,7 +212,7 @@ def _resolve_owners(layers: List[Layer]) -> None:
         for number, owner in enumerate(layer.owners):
             if owner is None:
                 continue
-            if not (0 <= owner[0] <= index and 0 <= owner[1]):
+            if not (0 <= owner[0] <= index and owner[1] >= 0):
                 raise DumpError(f"layer {layer.name!r}: blob {number} has no such owner")
             lender = layers[owner[0]]
             if owner[1] >= len(lender.params) or lender.owners[owner[1]] is not None:

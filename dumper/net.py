@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -84,15 +85,13 @@ def runnable_text(text: str) -> str:
     except text_format.ParseError as error:
         raise Refused(
             "unsupported",
-            "stock Caffe 1.0 cannot parse the prototxt: {}".format(error),
+            f"stock Caffe 1.0 cannot parse the prototxt: {error}",
             ["a field of a fork, or of Caffe after 1.0; --engine reader takes the parameters"],
         ) from None
     layers = list(net.layer) + list(net.layers)
     found = [line for layer in layers for line in _side_effects(layer)]
     if found:
-        raise Refused(
-            "unsupported", "the prototxt would read or write files or run code", found
-        )
+        raise Refused("unsupported", "the prototxt would read or write files or run code", found)
     for layer in layers:
         _strip_fillers(layer)
     return str(text_format.MessageToString(net))
@@ -112,15 +111,15 @@ def _side_effects(layer: Any) -> Iterator[str]:
     for message in _submessages(layer):
         for field, value in message.ListFields():
             if field.name == "type" and field.containing_type.name.endswith("LayerParameter"):
-                word = value if field.enum_type is None else field.enum_type.values_by_number[value].name
-                if word in SIDE_EFFECTS:
-                    yield "layer {!r}: type {}: use the deploy file, or an Input layer".format(
-                        name, word
-                    )
-            elif field.name in PATHS and value:
-                yield "layer {!r}: {}: {!r}: use the deploy file, or an Input layer".format(
-                    name, field.name, value
+                word = (
+                    value
+                    if field.enum_type is None
+                    else field.enum_type.values_by_number[value].name
                 )
+                if word in SIDE_EFFECTS:
+                    yield f"layer {name!r}: type {word}: use the deploy file, or an Input layer"
+            elif field.name in PATHS and value:
+                yield f"layer {name!r}: {field.name}: {value!r}: use the deploy file, or an Input layer"
 
 
 def _strip_fillers(layer: Any) -> None:
@@ -140,9 +139,9 @@ def build(prototxt: Path, shapes: Mapping[str, Sequence[int]]) -> Any:
     if missing or unknown:
         raise Refused(
             "input",
-            "the probe does not fit the net's inputs {}".format(list(net.inputs)),
-            ["no array for input {!r}".format(name) for name in missing]
-            + ["no input is called {!r}".format(name) for name in unknown],
+            f"the probe does not fit the net's inputs {list(net.inputs)}",
+            [f"no array for input {name!r}" for name in missing]
+            + [f"no input is called {name!r}" for name in unknown],
         )
     for name, shape in shapes.items():
         net.blobs[name].reshape(*shape)
@@ -159,7 +158,7 @@ def _refuse_duplicates(net: Any) -> None:
         raise Refused(
             "input",
             "two layers of one name, with parameters: Caffe would fill only the first",
-            ["layer {!r}: {} times".format(name, names.count(name)) for name in twice],
+            [f"layer {name!r}: {names.count(name)} times" for name in twice],
         )
 
 
@@ -174,14 +173,14 @@ def fill(net: Any, caffemodel: Path) -> List[str]:
     wrong, notes = [], []
     for layer, number, blob in _blobs(net):
         values = blob.data.reshape(-1)
-        place = "layer {!r}, blob {}".format(layer, number)
+        place = f"layer {layer!r}, blob {number}"
         if (values.view(np.uint32) == SENTINEL).any():
             wrong.append(place + ": not in the caffemodel (missing, renamed, or the file was cut)")
         elif not np.isfinite(values).all():
             kind = "NaN" if np.isnan(values).any() else "Inf"
-            wrong.append("{}: holds {}".format(place, kind))
+            wrong.append(f"{place}: holds {kind}")
         elif values.size > 1 and (values == values[0]).all():
-            notes.append("{}: all values are {:g}".format(place, values[0]))
+            notes.append(f"{place}: all values are {values[0]:g}")
     if wrong:
         raise Refused("input", "the caffemodel does not fill the net", wrong)
     return notes

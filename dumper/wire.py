@@ -7,7 +7,8 @@ a length-delimited field is a pair of positions.
 from __future__ import annotations
 
 import mmap
-from typing import Iterator, Tuple
+from collections.abc import Iterator
+from typing import Tuple
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _WIDTH = {FIXED64: 8, FIXED32: 4}

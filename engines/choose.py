@@ -1,0 +1,53 @@
+"""Which engine: real Caffe wherever it can be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loader.errors import EngineError, Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from loader.graph import Net
+
+ENGINES = ("auto", "caffe", "reader")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`name` is "caffe" or "reader"; `reason` is for the person who asked for `auto`."""
+
+    name: str
+    reason: str
+
+
+def choose(wanted: str, net: Net) -> Choice:
+    """Decide. Raises Unsupported if Caffe is asked for and cannot parse the net."""
+    from loader.schema import unknown_to_caffe
+
+    if wanted not in ENGINES:
+        raise UsageError(f"--engine {wanted!r}: one of {', '.join(ENGINES)}")
+    if wanted == "reader":
+        return Choice("reader", "asked for; parameters only, no activations")
+    foreign = unknown_to_caffe(net)
+    if wanted == "caffe":
+        if foreign:
+            raise Unsupported(
+                f"{net.file}: stock Caffe 1.0 cannot parse this net; --engine reader takes its "
+                "parameters",
+                foreign,
+            )
+        return Choice("caffe", "asked for")
+    if foreign:
+        return Choice("reader", f"stock Caffe 1.0 cannot parse this net ({foreign[0]})")
+    return _by_engine()
+
+
+def _by_engine() -> Choice:
+    from engines.connection import connect, endpoint
+
+    try:
+        connect().close()
+    except EngineError as error:
+        return Choice("reader", f"{error.message.split(':')[0]}; no activations, so no parity")
+    return Choice("caffe", f"a Docker engine answers at {endpoint()}")

@@ -1,0 +1,98 @@
+"""After Caffe: the host reads the caffemodel itself, and every bit must agree with the dump.
+
+Outputs prove the structure of a net; only this proves its weights, and it is the only check that
+does not trust the container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+import numpy as np
+
+from dumper.caffemodel import Caffemodel
+from dumper.dumpfile import Dump
+from loader.errors import BadInput, IntegrityError
+
+
+class Named(Protocol):
+    """A layer of a net or of a dump."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+
+def check_names(
+    model: Caffemodel, layers: Sequence[Named], with_blobs: Iterable[str], ignored: Sequence[str]
+) -> list[str]:
+    """What Caffe passes over in silence: layers of the file that the net lacks, other types.
+
+    `with_blobs`: the net's layers that have parameters. Returns every discrepancy, [] if none.
+    """
+    types = {layer.name: layer.type for layer in layers}
+    holders = set(with_blobs)
+    wrong = []
+    for layer in model.layers:
+        if not layer.blobs or any(fnmatchcase(layer.name, pattern) for pattern in ignored):
+            continue
+        if layer.name not in holders:
+            near = get_close_matches(layer.name, sorted(holders), 1)
+            hint = f"; is it {near[0]!r}?" if near else ""
+            wrong.append(f"layer {layer.name!r} of the caffemodel has no place in the net{hint}")
+        elif layer.type and layer.type != types[layer.name]:
+            wrong.append(
+                f"layer {layer.name!r}: {layer.type} in the caffemodel, "
+                f"{types[layer.name]} in the prototxt"
+            )
+    return wrong
+
+
+def refuse(path: object, wrong: list[str]) -> None:
+    """Raise BadInput with all of them."""
+    if wrong:
+        raise BadInput(
+            f"{path}: does not fit the net: {wrong[0]}; give the prototxt it was trained with, or "
+            "name what may be left out: --ignore-layer NAME (ignored_layers in a catalog)",
+            wrong,
+        )
+
+
+def crosscheck(dump: Dump, model: Caffemodel, ignored: Sequence[str]) -> None:
+    """Names, types, and all bits. Raises BadInput (names) or IntegrityError (bits)."""
+    holders = [layer.name for layer in dump.layers if layer.params]
+    refuse(model.path, check_names(model, dump.layers, holders, ignored))
+    sources = model.by_name()
+    wrong = []
+    for layer in dump.layers:
+        for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True)):
+            if owner is not None:
+                continue
+            source = sources.get(layer.name)
+            if source is None or number >= len(source.blobs):
+                wrong.append(f"layer {layer.name!r}, blob {number}: not in the caffemodel")
+            elif not same_bits(array, source.blobs[number].array()):
+                wrong.append(f"layer {layer.name!r}, blob {number}: other bits than the caffemodel")
+    if wrong:
+        raise IntegrityError(
+            f"{model.path}: the dump differs from the caffemodel ({wrong[0]}); dump it again", wrong
+        )
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Equal float32 bits, shapes aside, in pieces."""
+    left, right = one.reshape(-1), other.reshape(-1)
+    if left.size != right.size:
+        return False
+    step = 1 << 20
+    return all(
+        np.array_equal(
+            left[start : start + step].view(np.uint32), right[start : start + step].view(np.uint32)
+        )
+        for start in range(0, left.size, step)
+    )

@@ -1,0 +1,39 @@
+"""What an engine of stage 1 is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Job:
+    """`caffemodel` None: a net without parameters. An empty probe: parameters only.
+
+    `ignored_layers`: layers of the file that the net may lack, by name or as `loss1/*`.
+    """
+
+    prototxt: Path
+    caffemodel: Path | None
+    probe: Mapping[str, np.ndarray]
+    ignored_layers: tuple[str, ...] = ()
+    caffemodel_sha256: str = ""
+
+
+@dataclass
+class StageOne:
+    """The dump and how it came about; seconds are CPU time, memory in bytes."""
+
+    dump: Path
+    engine: str
+    layers: int
+    image_id: str = ""
+    caffe_version: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,130 @@
+"""Engine `reader`: the dump's parameters without Docker and without Caffe; no activations."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dumper import caffemodel, dumpfile
+from engines.crosscheck import check_names, refuse
+from engines.job import Job, StageOne
+from loader.errors import BadInput
+from loader.graph import Net, owners, read_net
+from loader.progress import Progress
+
+# Layer types that always hold parameters, at TEST, whatever else the layer says: a net layer of such
+# a type that the file lacks would be filler in Caffe.
+WITH_BLOBS = {
+    "Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "PReLU", "LSTM", "RNN",
+    "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise",
+}  # fmt: skip
+# Axes of each blob in Caffe's own net, for files with legacy shapes (1 x 1 x N x K for N x K). Only
+# types that existed in the era of legacy shapes; base_conv_layer.cpp, inner_product_layer.cpp.
+LEGACY_AXES = {"Convolution": (4, 1), "Deconvolution": (4, 1), "InnerProduct": (2, 1)}
+
+
+def dump(job: Job, out: Path, progress: Progress) -> StageOne:
+    """Write the dump to `out`, whole or not at all. Raises BadInput with every discrepancy."""
+    started = time.process_time()
+    net = read_net(job.prototxt)
+    model = _read(job.caffemodel)
+    with progress.task("the reader takes the parameters"):
+        layers = assemble(net, model, job)
+    header = dumpfile.Header(
+        net_name=net.name,
+        prototxt=net.text,
+        prototxt_run="",
+        engine="reader",
+        caffe_version="",
+        has_activations=False,
+        caffemodel_sha256=job.caffemodel_sha256,
+    )
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as folder:
+        target = Path(folder) / ("dump" + (".npz" if out.suffix == ".npz" else ".h5"))
+        dumpfile.write(target, header, layers, {})
+        os.replace(target, out)
+    return StageOne(
+        dump=out,
+        engine="reader",
+        layers=len(layers),
+        seconds={"read and write": time.process_time() - started},
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        notes=net.notes,
+    )
+
+
+def _read(path: Path | None) -> caffemodel.Caffemodel | None:
+    if path is None:
+        return None
+    try:
+        return caffemodel.read(path)
+    except caffemodel.CaffemodelError as error:
+        raise BadInput(str(error)) from None
+
+
+def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[dumpfile.Layer]:
+    """The net's layers with the file's blobs, by layer name as Caffe matches them."""
+    sources = model.by_name() if model is not None else {}
+    wrong = _duplicates(net, sources)
+    layers = []
+    shared = owners(net)
+    for index, layer in enumerate(net.layers):
+        record = dumpfile.Layer(layer.name, layer.type, list(layer.bottoms), list(layer.tops))
+        source = sources.get(layer.name)
+        lent = {number: owner for (at, number), owner in shared.items() if at == index}
+        if source is not None:
+            for number, blob in enumerate(source.blobs):
+                record.params.append(_shaped(blob, layer.type, number))
+                record.owners.append(lent.get(number))
+        elif lent:
+            # HDF5 files hold a shared blob once, with its owner (net.cpp:821)
+            record.params = [np.empty(0, np.float32) for _ in lent]
+            record.owners = [lent[number] for number in sorted(lent)]
+        elif layer.type in WITH_BLOBS or (
+            layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1
+        ):
+            wrong.append(
+                f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
+            )
+        layers.append(record)
+    if model is not None:
+        wrong += check_names(
+            model, net.layers, [x.name for x in layers if x.params], job.ignored_layers
+        )
+        wrong += _not_finite(layers)
+    refuse(job.caffemodel or job.prototxt, wrong)
+    return layers
+
+
+def _duplicates(net: Net, sources: dict[str, caffemodel.Layer]) -> list[str]:
+    names = [layer.name for layer in net.layers]
+    return [
+        f"two layers of the net are called {name!r}, with parameters: Caffe fills only the first"
+        for name in sorted(set(names) & set(sources))
+        if names.count(name) > 1
+    ]
+
+
+def _shaped(blob: caffemodel.Blob, kind: str, number: int) -> np.ndarray:
+    """The blob as Caffe's own net holds it: legacy shapes lose their leading ones."""
+    shape = blob.shape
+    axes = LEGACY_AXES.get(kind)
+    if blob.legacy and axes is not None and number < len(axes):
+        extra = 4 - axes[number]
+        if shape[:extra] == (1,) * extra:
+            shape = shape[extra:]
+    return blob.array().reshape(shape)
+
+
+def _not_finite(layers: list[dumpfile.Layer]) -> list[str]:
+    return [
+        f"layer {layer.name!r}, blob {number}: holds {found}"
+        for layer in layers
+        for number, array in enumerate(layer.params)
+        if (found := caffemodel.not_finite(array))
+    ]

@@ -1,0 +1,249 @@
+"""Protobuf's text format, as Caffe's definitions use it: any message, with line numbers.
+
+Knows the syntax only: no schema, so that the fields of forks are kept. Everything is a tree of
+Message; scalars stay text (`Field.value: str`), quoted or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from loader.errors import BadInput
+
+MAX_DEPTH = 100
+MAX_FIELDS = 2_000_000
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[ \t\r\n\f\v]+ | \#[^\n]*)
+  | (?P<word>[A-Za-z_][A-Za-z0-9_./]* | [-+]?\.?[0-9](?:[eE][-+]|[0-9a-zA-Z.])*)
+  | (?P<string>"(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*')
+  | (?P<mark>[{}<>\[\]:;,-])
+    """,
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {
+    b"n": b"\n",
+    b"t": b"\t",
+    b"r": b"\r",
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"v": b"\v",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """`name: value` at `line`; `quoted` tells "1" from 1."""
+
+    name: str
+    value: str | Message
+    line: int
+    quoted: bool = False
+
+
+@dataclass
+class Message:
+    """Fields in the order of the text."""
+
+    fields: list[Field] = field(default_factory=list)
+    line: int = 1
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Field]]:
+        found: dict[str, list[Field]] = {}
+        for item in self.fields:
+            found.setdefault(item.name, []).append(item)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the field was written at all."""
+        return name in self._by_name
+
+    def all(self, name: str) -> list[Field]:
+        """Every occurrence of a field."""
+        return self._by_name.get(name, [])
+
+    def texts(self, name: str) -> list[str]:
+        """The scalars of a repeated field."""
+        return [item.value for item in self.all(name) if isinstance(item.value, str)]
+
+    def text(self, name: str, default: str = "") -> str:
+        """The last scalar of a field, as protobuf takes it."""
+        return (self.texts(name) or [default])[-1]
+
+    def messages(self, name: str) -> list[Message]:
+        """The messages of a repeated field."""
+        return [item.value for item in self.all(name) if isinstance(item.value, Message)]
+
+    def message(self, name: str) -> Message:
+        """All occurrences of a singular message merged, as protobuf does; empty if absent."""
+        parts = self.messages(name)
+        if len(parts) == 1:
+            return parts[0]
+        merged = [item for part in parts for item in part.fields]
+        return Message(merged, parts[0].line if parts else self.line)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """A whole number, also hex or octal; ValueError for anything else."""
+        return integer(self.text(name, str(default)))
+
+    def integers(self, name: str) -> list[int]:
+        """A repeated field of whole numbers."""
+        return [integer(text) for text in self.texts(name)]
+
+    def boolean(self, name: str, default: bool = False) -> bool:
+        """true, false, t, f, 1, 0."""
+        text = self.text(name, str(default)).lower()
+        if text not in ("true", "t", "1", "false", "f", "0"):
+            raise ValueError(f"{name}: {text!r} is neither true nor false")
+        return text in ("true", "t", "1")
+
+
+def integer(text: str) -> int:
+    """Protobuf's whole numbers: decimal, 0x..., 0... (octal)."""
+    sign, digits = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
+    if re.fullmatch(r"0[0-7]+", digits):
+        return sign * int(digits, 8)
+    if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]{1,20}", digits):
+        return sign * int(digits, 0)
+    raise ValueError(f"{text!r} is no whole number")
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+    line: int
+
+
+def _tokens(text: str, file: str) -> Iterator[_Token]:
+    position, line = 0, 1
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise BadInput(
+                f"{file}:{line}: {text[position : position + 20]!r} is no prototxt syntax"
+            )
+        kind, found = str(match.lastgroup), match.group()
+        if kind != "space":
+            yield _Token(kind, found, line)
+        line += found.count("\n")
+        position = match.end()
+    yield _Token("end", "", line)
+
+
+def _unquote(text: str, file: str, line: int) -> str:
+    raw = text[1:-1].encode()
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        code = match[1]
+        if code[:1] == b"x" and len(code) > 1:
+            return bytes([int(code[1:], 16)])
+        if code[:1].isdigit():
+            return bytes([int(code, 8) & 255])
+        return _LETTERS.get(code, code)
+
+    try:
+        return _ESCAPE.sub(replace, raw).decode()
+    except UnicodeDecodeError:
+        raise BadInput(f"{file}:{line}: a text that is not UTF-8") from None
+
+
+class _Parser:
+    """A stack instead of recursion: hostile nesting ends in an error, not in a crash."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.tokens = _tokens(text, file)
+        self.token = next(self.tokens)
+        self.count = 0
+
+    def fail(self, expected: str) -> BadInput:
+        found = repr(self.token.text) if self.token.kind != "end" else "the end of the file"
+        return BadInput(f"{self.file}:{self.token.line}: expected {expected}, found {found}")
+
+    def advance(self) -> _Token:
+        token, self.token = self.token, next(self.tokens, self.token)
+        return token
+
+    def accept(self, mark: str) -> bool:
+        if self.token.kind == "mark" and self.token.text == mark:
+            self.advance()
+            return True
+        return False
+
+    def parse(self) -> Message:
+        root = Message()
+        stack = [(root, "")]
+        while True:
+            message, closing = stack[-1]
+            if closing and self.accept(closing):
+                stack.pop()
+                _ = self.accept(";") or self.accept(",")
+                continue
+            if self.token.kind == "end" and not closing:
+                return root
+            opened = self.field(message)
+            if opened is not None:
+                if len(stack) > MAX_DEPTH:
+                    raise BadInput(f"{self.file}:{self.token.line}: nested deeper than {MAX_DEPTH}")
+                stack.append(opened)
+
+    def field(self, message: Message) -> tuple[Message, str] | None:
+        """One field; a message is returned open, with the mark that closes it."""
+        if self.token.kind != "word" or not (
+            self.token.text[0].isalpha() or self.token.text[0] == "_"
+        ):
+            raise self.fail("a field's name")
+        name = self.advance()
+        self.count += 1
+        if self.count > MAX_FIELDS:
+            raise BadInput(f"{self.file}: more than {MAX_FIELDS} fields; no net has so many")
+        colon = self.accept(":")
+        if self.token.text in ("{", "<") and self.token.kind == "mark":
+            closing = "}" if self.advance().text == "{" else ">"
+            inner = Message(line=name.line)
+            message.fields.append(Field(name.text, inner, name.line))
+            return inner, closing
+        if not colon:
+            raise self.fail("':' or '{'")
+        if self.accept("["):
+            self.repeated(message, name)
+        else:
+            message.fields.append(self.scalar(name))
+        _ = self.accept(";") or self.accept(",")
+        return None
+
+    def repeated(self, message: Message, name: _Token) -> None:
+        """The short form `dim: [1, 3]`; of scalars, as Caffe's fields have it."""
+        if self.accept("]"):
+            return
+        while True:
+            message.fields.append(self.scalar(name))
+            if self.accept("]"):
+                return
+            if not self.accept(","):
+                raise self.fail("',' or ']'")
+
+    def scalar(self, name: _Token) -> Field:
+        sign = "-" if self.accept("-") else ""
+        if self.token.kind == "word":
+            return Field(name.text, sign + self.advance().text, name.line)
+        if self.token.kind != "string" or sign:
+            raise self.fail("a value")
+        text = ""
+        while self.token.kind == "string":
+            token = self.advance()
+            text += _unquote(token.text, self.file, token.line)
+        return Field(name.text, text, name.line, quoted=True)
+
+
+def parse(text: str, file: str) -> Message:
+    """The tree of a prototxt. Raises BadInput with `file:line` for anything that is not one."""
+    return _Parser(text, file).parse()

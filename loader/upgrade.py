@@ -1,0 +1,201 @@
+"""Caffe's upgrades of old definitions (util/upgrade_proto.cpp), in Caffe's order.
+
+V0 -> V1 -> current, legacy inputs -> Input layer. Each change is noted in one line.
+"""
+
+from __future__ import annotations
+
+from dumper.era import V0_TYPES, V1_TYPES
+from loader.errors import BadInput
+from loader.prototxt import Field, Message
+
+# Where V0's fields go, by V0 type: (field, message, new name); upgrade_proto.cpp:115-552.
+_CONV = "convolution_param"
+_IP = "inner_product_param"
+_POOL = "pooling_param"
+_SOURCES = {
+    "data": "data_param",
+    "hdf5_data": "hdf5_data_param",
+    "images": "image_data_param",
+    "window_data": "window_data_param",
+    "infogain_loss": "infogain_loss_param",
+}
+_MOVES: dict[str, dict[str, tuple[str, str]]] = {
+    "conv": {
+        "num_output": (_CONV, "num_output"),
+        "biasterm": (_CONV, "bias_term"),
+        "weight_filler": (_CONV, "weight_filler"),
+        "bias_filler": (_CONV, "bias_filler"),
+        "pad": (_CONV, "pad"),
+        "kernelsize": (_CONV, "kernel_size"),
+        "stride": (_CONV, "stride"),
+        "group": (_CONV, "group"),
+    },
+    "innerproduct": {
+        "num_output": (_IP, "num_output"),
+        "biasterm": (_IP, "bias_term"),
+        "weight_filler": (_IP, "weight_filler"),
+        "bias_filler": (_IP, "bias_filler"),
+    },
+    "pool": {
+        "pad": (_POOL, "pad"),
+        "kernelsize": (_POOL, "kernel_size"),
+        "stride": (_POOL, "stride"),
+        "pool": (_POOL, "pool"),
+    },
+    "dropout": {"dropout_ratio": ("dropout_param", "dropout_ratio")},
+    "lrn": {name: ("lrn_param", name) for name in ("local_size", "alpha", "beta", "k")},
+    "concat": {"concat_dim": ("concat_param", "concat_dim")},
+}
+_TRANSFORM = {
+    "scale": "scale",
+    "meanfile": "mean_file",
+    "cropsize": "crop_size",
+    "mirror": "mirror",
+}
+# V1 param messages that keep their name; only these differ between the enum and the type
+_V1_NAMES = {name.upper(): name for name in V1_TYPES.values()} | {
+    "INNER_PRODUCT": "InnerProduct",
+    "EUCLIDEAN_LOSS": "EuclideanLoss",
+    "HDF5_DATA": "HDF5Data",
+    "HDF5_OUTPUT": "HDF5Output",
+    "IMAGE_DATA": "ImageData",
+    "INFOGAIN_LOSS": "InfogainLoss",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "WINDOW_DATA": "WindowData",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
+    "HINGE_LOSS": "HingeLoss",
+    "MEMORY_DATA": "MemoryData",
+    "DUMMY_DATA": "DummyData",
+    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+}
+
+
+def upgrade(net: Message, file: str) -> tuple[list[Message], list[str]]:
+    """The layers in today's layout, an Input layer first where inputs were legacy; and the notes.
+
+    Raises BadInput for what Caffe refuses: both lists, unknown V0 or V1 types, a padding layer that
+    a layer other than conv or pool reads.
+    """
+    if net.has("layer") and net.has("layers"):
+        raise BadInput(f"{file}: holds both `layer` and `layers`; Caffe refuses such a net")
+    layers, notes = net.messages("layer"), []
+    if net.has("layers"):
+        old = net.messages("layers")
+        if any(layer.has("layer") for layer in old):
+            old = _fold_padding([_from_v0(layer, file) for layer in old], file)
+            notes.append(f"{len(old)} layers upgraded from V0")
+        layers = [_from_v1(layer, file) for layer in old]
+        notes.append(f"{len(layers)} layers upgraded from V1")
+    legacy = _legacy_input(net, file)
+    if legacy is not None:
+        layers = [legacy, *layers]
+        notes.append("legacy `input` became an Input layer")
+    return layers, notes
+
+
+def _add(fields: list[Field], source: Field, place: str, name: str) -> None:
+    """Put a copy of `source`, renamed, into the message `place` (made when it is not there)."""
+    for item in fields:
+        if item.name == place and isinstance(item.value, Message):
+            item.value.fields.append(Field(name, source.value, source.line, source.quoted))
+            return
+    inner = Message([Field(name, source.value, source.line, source.quoted)], source.line)
+    fields.append(Field(place, inner, source.line))
+
+
+def _from_v0(outer: Message, file: str) -> Message:
+    """V0's `layers { layer { ... } bottom top }` as a V1 layer; fields move as `_MOVES` says."""
+    inner = outer.message("layer")
+    word = inner.text("type")
+    if word not in V0_TYPES and word != "padding":
+        raise BadInput(
+            f"{file}:{outer.line}: layer {inner.text('name')!r}: V0 type {word!r} is unknown"
+        )
+    fields = [item for item in outer.fields if item.name in ("bottom", "top")]
+    fields.append(Field("type", V0_TYPES.get(word, "padding"), inner.line, quoted=True))
+    for item in inner.fields:
+        if item.name in ("name", "blobs", "blobs_lr", "weight_decay"):
+            fields.append(item)
+        elif item.name in _MOVES.get(word, {}):
+            _add(fields, item, *_MOVES[word][item.name])
+        elif word == "padding" and item.name == "pad":
+            fields.append(item)
+        elif item.name == "source" and word in _SOURCES:
+            _add(fields, item, _SOURCES[word], "source")
+        elif item.name in _TRANSFORM and word in _SOURCES:
+            _add(fields, item, "transform_param", _TRANSFORM[item.name])
+        elif item.name == "batchsize" and word in _SOURCES:
+            _add(fields, item, _SOURCES[word], "batch_size")
+    return Message(fields, outer.line)
+
+
+def _fold_padding(layers: list[Message], file: str) -> list[Message]:
+    """Padding layers disappear into the conv or pool layer that reads them (:142-198)."""
+    padding = {layer.text("top"): layer for layer in layers if layer.text("type") == "padding"}
+    kept = []
+    for layer in layers:
+        if layer.text("type") == "padding":
+            continue
+        for bottom in layer.texts("bottom"):
+            if bottom in padding:
+                layer = _pad(layer, padding[bottom], file)
+        kept.append(layer)
+    return kept
+
+
+def _pad(layer: Message, padding: Message, file: str) -> Message:
+    place = {"Convolution": _CONV, "Pooling": _POOL}.get(layer.text("type"))
+    if place is None or len(layer.texts("bottom")) != 1:
+        raise BadInput(
+            f"{file}:{layer.line}: layer {layer.text('name')!r} reads a padding layer; "
+            "only a convolution or a pooling may"
+        )
+    fields = [item for item in layer.fields if item.name != "bottom"]
+    fields.append(Field("bottom", padding.text("bottom"), padding.line, quoted=True))
+    _add(fields, Field("pad", padding.text("pad", "0"), padding.line), place, "pad")
+    return Message(fields, layer.line)
+
+
+def _from_v1(layer: Message, file: str) -> Message:
+    """Enum -> type, `param: "w"` -> `param { name: "w" }`; the param messages keep their names."""
+    fields = []
+    for item in layer.fields:
+        if item.name == "type" and not item.quoted:
+            fields.append(Field("type", _v1_type(item, layer, file), item.line, quoted=True))
+        elif item.name == "param" and isinstance(item.value, str):
+            inner = Message([Field("name", item.value, item.line, quoted=True)], item.line)
+            fields.append(Field("param", inner, item.line))
+        elif item.name not in ("blobs_lr", "weight_decay", "blob_share_mode"):
+            fields.append(item)
+    return Message(fields, layer.line)
+
+
+def _v1_type(item: Field, layer: Message, file: str) -> str:
+    word = str(item.value)
+    if word.isdigit() and int(word) in V1_TYPES:
+        return V1_TYPES[int(word)]
+    if word in _V1_NAMES:
+        return _V1_NAMES[word]
+    raise BadInput(
+        f"{file}:{item.line}: layer {layer.text('name')!r}: V1 type {word} is unknown to Caffe"
+    )
+
+
+def _legacy_input(net: Message, file: str) -> Message | None:
+    """`input` with `input_shape` or four `input_dim`s each (:964-1002); neither: no layer."""
+    names = net.texts("input")
+    shapes = net.messages("input_shape")
+    dims = net.integers("input_dim")
+    if not names or not (shapes or dims):
+        return None
+    if not shapes:
+        if len(dims) != 4 * len(names):
+            raise BadInput(f"{file}: {len(names)} inputs need {4 * len(names)} input_dim")
+        groups = [dims[start : start + 4] for start in range(0, len(dims), 4)]
+        shapes = [Message([Field("dim", str(dim), 1) for dim in group]) for group in groups]
+    fields = [Field("name", "input", 1, quoted=True), Field("type", "Input", 1, quoted=True)]
+    fields += [Field("top", name, 1, quoted=True) for name in names]
+    param = Message([Field("shape", shape, shape.line) for shape in shapes])
+    return Message([*fields, Field("input_param", param, 1)])

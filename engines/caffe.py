@@ -228,8 +228,13 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _memory(client: docker.DockerClient, job: Job) -> int:
-    """Caffe takes three times the file, its activations come on top; never more than there is."""
+    """Three times the file for the weights; a column buffer for each convolution comes on top.
+
+    That buffer is what a net of large pictures needs most of (20 convolutions on 256 x 256 pictures:
+    4 GiB), and its size is not known before Caffe has built the net: so the bound is generous, and
+    never more than three quarters of what the engine's machine has.
+    """
     size = job.caffemodel.stat().st_size if job.caffemodel else 0
     arrays = sum(array.nbytes for array in job.probe.values())
-    wanted = 3 * GIBIBYTE + 5 * size + 16 * arrays
-    return int(min(wanted, max(client.info()["MemTotal"] * 9 // 10, GIBIBYTE)))
+    wanted = 16 * GIBIBYTE + 5 * size + 16 * arrays
+    return int(min(wanted, max(client.info()["MemTotal"] * 3 // 4, GIBIBYTE)))

@@ -199,7 +199,7 @@ def _options(
         options["device_requests"] = [
             DeviceRequest(count=-1, capabilities=[["gpu", "compute", "utility"]])
         ]
-    if job.gpu or job.memory > 8 << 30:
+    if job.gpu:
         options["pids_limit"] = 512
     return options
 

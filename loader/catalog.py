@@ -85,7 +85,9 @@ class Preprocessing(_Strict):
     def _one_mean_a_channel(self) -> Preprocessing:
         channels = 1 if self.channel_order == "gray" else 3
         if len(self.mean) != channels:
-            raise ValueError(f"mean has {len(self.mean)} values, {channels} channels need {channels}")
+            raise ValueError(
+                f"mean has {len(self.mean)} values, {channels} channels need {channels}"
+            )
         return self
 
 
@@ -179,13 +181,12 @@ _Loader.yaml_implicit_resolvers = {
     letter: [
         (tag, pattern)
         for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")
+        if tag
+        not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")
     ]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^(?:0|-?[1-9][0-9]*)$"), list("-0123456789")
 )

@@ -1,0 +1,47 @@
+"""Stage 2: `load("googlenet_bvlc")`, `activations(model, x)`, and one function per catalog model.
+
+Importing this package imports no torch: names are filled in when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loader.activations import activations as activations
+    from loader.load import load as load
+
+
+def __getattr__(name: str) -> Any:
+    # a plain name of a submodule must not hide the function of the same name
+    if name == "load":
+        from loader.load import load
+
+        return load
+    if name == "activations":
+        from loader.activations import activations
+
+        return activations
+    if not name.startswith("_"):
+        from loader.catalog import load_catalog
+
+        if name in load_catalog().models:
+            return _entry_point(name)
+    raise AttributeError(f"module 'loader' has no attribute {name!r}")
+
+
+def _entry_point(name: str) -> Callable[[], Any]:
+    def model() -> Any:
+        from loader.load import load
+
+        return load(name)
+
+    model.__name__, model.__doc__ = name, f"load({name!r}): the module and its transform."
+    return model
+
+
+def __dir__() -> list[str]:
+    from loader.catalog import load_catalog
+
+    return ["activations", "load", *load_catalog().models]

@@ -35,6 +35,10 @@ Probe = Annotated[Path | None, typer.Option(help="NPZ with the probe input, one 
 Input = Annotated[
     list[str] | None, typer.Option("--input", help="Shape of an input: BLOB=1,3,224,224.")
 ]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option("--ignore-layer", help="A layer of the caffemodel that the net may lack."),
+]
 Out = Annotated[Path, typer.Option(help="Folder in which the artifact's folder is made.")]
 Name = Annotated[str | None, typer.Option(help="The artifact's name.")]
 NoParity = Annotated[bool, typer.Option("--no-parity", help="Parameters only, no probe run.")]
@@ -52,6 +56,7 @@ def convert(
     gpu: Gpu = False,
     probe: Probe = None,
     input_shapes: Input = None,
+    ignore_layer: Ignore = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -73,6 +78,7 @@ def convert(
         gpu=gpu,
         probe=probe,
         input_shapes=input_shapes or [],
+        ignore=ignore_layer or [],
         parity=not no_parity,
         catalog=catalog,
         as_json=as_json,
@@ -89,6 +95,7 @@ def dump(
     engine: Engine = "auto",
     probe: Probe = None,
     input_shapes: Input = None,
+    ignore_layer: Ignore = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -108,6 +115,7 @@ def dump(
         engine=engine,
         probe=probe,
         input_shapes=input_shapes or [],
+        ignore=ignore_layer or [],
         parity=not no_parity,
         catalog=catalog,
         as_json=as_json,

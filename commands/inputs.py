@@ -20,12 +20,16 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Inputs:
-    """The two files of a net; `model` is None for a net that is in no catalog."""
+    """The two files of a net; `model` is None for a net that is in no catalog.
+
+    `reference`: a dump made by real Caffe that the catalog brings along.
+    """
 
     name: str
     model: Model | None
     prototxt: Path
     caffemodel: Path | None
+    reference: Path | None = None
 
     @cached_property
     def prototxt_sha256(self) -> str:
@@ -77,11 +81,13 @@ def _from_catalog(
     from loader.catalog import load_catalog
     from loader.fetch import resolve as fetch
 
-    entry = load_catalog(catalog).model(model)
-    files = fetch(entry, prototxt=prototxt, caffemodel=caffemodel, progress=progress)
+    models = load_catalog(catalog)
+    entry = models.model(model)
+    files = fetch(entry, models, progress, prototxt=prototxt, caffemodel=caffemodel)
     for note in files.notes:
         progress.note(note)
-    return Inputs(_valid_name(name or model), entry, files.prototxt, files.caffemodel)
+    reference = models.local(entry.reference_dump) if entry.reference_dump else None
+    return Inputs(_valid_name(name or model), entry, files.prototxt, files.caffemodel, reference)
 
 
 def _stem(prototxt: Path, caffemodel: Path | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ def make_job(
     parity: bool,
     probe: Path | None,
     input_shapes: list[str],
+    ignore: list[str],
 ) -> Job:
     """The job for an engine: files, probe, and which layers of the file may stay unused."""
     from engines.job import Job
@@ -52,8 +53,7 @@ def make_job(
         prototxt=inputs.prototxt,
         caffemodel=inputs.caffemodel,
         probe=arrays,
-        ignored_layers=tuple(ignored),
-        activations=parity,
+        ignored_layers=(*ignored, *ignore),
         caffemodel_sha256=inputs.caffemodel_sha256,
     )
 
@@ -66,30 +66,47 @@ def run(
     parity: bool,
     probe: Path | None = None,
     input_shapes: list[str] | None = None,
+    ignore: list[str] | None = None,
     out: Path | None = None,
 ) -> StageOne:
     """Dump `inputs` to `out`, or into the cache under the hash of what went in."""
     from engines.choose import choose
-    from loader.graph import read_net
+    from loader.graph import read_net, refuse_side_effects
 
     net = read_net(inputs.prototxt)
+    refuse_side_effects(net)
+    for note in net.notes:
+        progress.note(f"{inputs.prototxt.name}: {note}")
     choice = choose(engine, net)
     progress.note(f"engine {choice.name}: {choice.reason}")
-    job = make_job(inputs, net, parity=parity, probe=probe, input_shapes=input_shapes or [])
-    target = out or _cached(inputs, choice.name, job.probe, parity)
+    # the reader runs nothing: it needs no probe
+    job = make_job(
+        inputs,
+        net,
+        parity=parity and choice.name == "caffe",
+        probe=probe,
+        input_shapes=input_shapes or [],
+        ignore=ignore or [],
+    )
+    target = out or _cached(inputs, choice.name, job.probe)
     target.parent.mkdir(parents=True, exist_ok=True)
-    return _engine(choice.name)(job, target, progress)
+    result = _engine(choice.name)(job, target, progress)
+    for note in result.notes:
+        progress.note(f"note: {note}")
+    return result
 
 
-def _engine(name: str):  # type: ignore[no-untyped-def]
+def _engine(name: str) -> Callable[[Job, Path, Progress], StageOne]:
     if name == "caffe":
         from engines.caffe import dump
-    else:
-        from engines.reader import dump
-    return dump
+
+        return dump
+    from engines.reader import dump as read
+
+    return read
 
 
-def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray], parity: bool) -> Path:
+def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray]) -> Path:
     """Where the dump of these inputs stays: one folder for each hash of all that decides it."""
     from dumper.dumpfile import VERSION
     from loader.cache import cache_folder
@@ -97,7 +114,6 @@ def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray], parity
     decides = [
         VERSION,
         engine,
-        parity,
         inputs.prototxt_sha256,
         inputs.caffemodel_sha256,
         {name: _array_hash(array) for name, array in sorted(probe.items())},

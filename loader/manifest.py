@@ -61,4 +61,4 @@ def describe(
 
 def _ignored(model: Model) -> dict[str, str]:
     reason = "in the caffemodel, not in the net: named under ignored_layers in the catalog"
-    return {pattern: reason for pattern in model.ignored_layers}
+    return dict.fromkeys(model.ignored_layers, reason)

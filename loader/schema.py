@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 AFTER_1_0 = {"Clip", "Swish", "clip_param", "swish_param", "round_mode"}
 
 # Layer types registered in Caffe 1.0 (LayerRegistry), CPU build with Python layers.
-TYPES = set(
-    """
-    AbsVal Accuracy ArgMax BNLL BatchNorm BatchReindex Bias Concat ContrastiveLoss Convolution Crop
-    Data Deconvolution Dropout DummyData ELU Eltwise Embed EuclideanLoss Exp Filter Flatten HDF5Data
-    HDF5Output HingeLoss Im2col ImageData InfogainLoss InnerProduct Input LRN LSTM LSTMUnit Log MVN
-    MemoryData MultinomialLogisticLoss PReLU Parameter Pooling Power Python RNN ReLU Reduction
-    Reshape SPP Scale Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax SoftmaxWithLoss Split
-    TanH Threshold Tile WindowData
-    """.split()
-)
+TYPES = frozenset(
+    {
+        "AbsVal", "Accuracy", "ArgMax", "BNLL", "BatchNorm", "BatchReindex", "Bias", "Concat",
+        "ContrastiveLoss", "Convolution", "Crop", "Data", "Deconvolution", "Dropout",
+        "DummyData", "ELU", "Eltwise", "Embed", "EuclideanLoss", "Exp", "Filter", "Flatten",
+        "HDF5Data", "HDF5Output", "HingeLoss", "Im2col", "ImageData", "InfogainLoss",
+        "InnerProduct", "Input", "LRN", "LSTM", "LSTMUnit", "Log", "MVN", "MemoryData",
+        "MultinomialLogisticLoss", "PReLU", "Parameter", "Pooling", "Power", "Python", "RNN",
+        "ReLU", "Reduction", "Reshape", "SPP", "Scale", "Sigmoid", "SigmoidCrossEntropyLoss",
+        "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "TanH", "Threshold", "Tile",
+        "WindowData",
+    }
+)  # fmt: skip
 
 MESSAGES = {
     "Accuracy": ("top_k axis ignore_label"),

@@ -231,6 +231,22 @@ def inspect(
 
 
 @app.command()
+def artifacts(
+    out: Out = Path("artifacts"),
+    engine: Engine = "auto",
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Convert every model whose weights can be had, and write SHA256SUMS.
+
+    Example: decant artifacts --out release
+    """
+    from commands.artifacts import artifacts
+
+    artifacts(out=out, engine=engine, catalog=catalog, as_json=as_json)
+
+
+@app.command()
 def image(
     base: Annotated[
         str | None, typer.Option(help="Base image instead of the pinned one.", envvar="BASE")

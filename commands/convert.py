@@ -32,7 +32,7 @@ def convert(
     ignore: list[str],
     parity: bool,
     catalog: Path | None,
-    as_json: bool,
+    as_json: bool | None,
 ) -> None:
     """Run both stages and report."""
     progress = for_terminal()
@@ -88,8 +88,10 @@ def stage_one_record(first: StageOne) -> dict[str, Any]:
     }
 
 
-def report(outcome: Outcome, engine: str, as_json: bool) -> None:
-    """The parity table and where the artifact is."""
+def report(outcome: Outcome, engine: str, as_json: bool | None) -> None:
+    """The parity table and where the artifact is; `as_json` None says nothing."""
+    if as_json is None:
+        return
     if as_json:
         emit(
             {
@@ -108,7 +110,7 @@ def report(outcome: Outcome, engine: str, as_json: bool) -> None:
     print(f"{outcome.tensors} tensors in {outcome.folder}")
 
 
-def report_folder(folder: Path, engine: str, as_json: bool) -> None:
+def report_folder(folder: Path, engine: str, as_json: bool | None) -> None:
     """The same from the files, where stage 2 ran elsewhere."""
     import json
 

@@ -1,0 +1,26 @@
+"""`image`: build a container image now."""
+
+from __future__ import annotations
+
+from commands.run import emit
+from loader.errors import UsageError
+from loader.progress import for_terminal
+
+
+def image(*, base: str | None, which: str, as_json: bool) -> None:
+    """Build (or find it built already) and say its id."""
+    from engines.connection import connect
+    from engines.image import CONTEXTS, build, find
+
+    if which not in CONTEXTS:
+        raise UsageError(f"--which {which!r}: one of {', '.join(CONTEXTS)}")
+    client = connect()
+    try:
+        found = find(client, which) or build(client, which, base, for_terminal())
+        size = client.images.get(found).attrs["Size"]
+    finally:
+        client.close()
+    if as_json:
+        emit({"ok": True, "image": found, "bytes": size})
+    else:
+        print(f"{which} image {found[:19]}: {size / 1e6:.0f} MB")

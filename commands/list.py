@@ -1,0 +1,44 @@
+"""`list`: the catalog, and what of it is converted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from commands.run import emit
+from commands.tables import show
+from loader.catalog import load_catalog
+
+
+def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:
+    """One row a model."""
+    root = out or Path(os.environ.get("DECANT_ARTIFACTS", "artifacts"))
+    models = load_catalog(catalog).models.values()
+    converted = {model.name: (root / model.name / "manifest.json").is_file() for model in models}
+    if as_json:
+        rows = [
+            {
+                "name": model.name,
+                "module": model.module,
+                "converted": converted[model.name],
+                "licence": model.licence,
+            }
+            for model in models
+        ]
+        emit({"ok": True, "models": rows})
+        return
+    show(
+        "models of the catalog",
+        ("name", "module", "input", "bytes", "converted", "licence"),
+        [
+            (
+                model.name,
+                model.module,
+                "x".join(map(str, model.input.shape)),
+                str(model.caffemodel.size or ""),
+                "yes" if converted[model.name] else "",
+                model.licence,
+            )
+            for model in models
+        ],
+    )

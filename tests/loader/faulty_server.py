@@ -81,9 +81,7 @@ def tag_of(data: bytes) -> str:
     return f'"{hashlib.md5(data).hexdigest()}"'
 
 
-def file(
-    data: bytes, ranges: bool = True, tag: bool = True, **more: object
-) -> Answer:
+def file(data: bytes, ranges: bool = True, tag: bool = True, **more: object) -> Answer:
     """The whole file, or the range asked for if If-Range still holds."""
 
     def answer(request: Request) -> None:

@@ -1,10 +1,15 @@
 #!/bin/sh
-# Make the base image where no container registry is reachable: a minimal Debian 11 from the
-# machine's own package mirror. Needs root, mmdebstrap and a Docker engine.
-#   docker/base.sh [IMAGE] [MIRROR]      IMAGE defaults to decant-base:bullseye
+# Make a base image where no container registry is reachable: a minimal Debian from the machine's
+# own package mirror. Needs root, mmdebstrap and a Docker engine.
+#   docker/base.sh [IMAGE [SUITE [PACKAGES]]]
+# For stage 1: decant-base:bullseye bullseye (the default). For stage 2 (docker/torch.Dockerfile):
+#   docker/base.sh decant-base:bookworm bookworm python3,python3-venv
+# $DEBIAN_MIRROR replaces the mirror that the machine's own sources name.
 set -eu
 image=${1:-decant-base:bullseye}
-mirror=${2:-}
+suite=${2:-bullseye}
+packages=${3:-}
+mirror=${DEBIAN_MIRROR:-}
 if ! command -v mmdebstrap >/dev/null; then
     echo "error: mmdebstrap is not installed: apt-get install mmdebstrap" >&2
     exit 8
@@ -17,7 +22,7 @@ if [ -z "$mirror" ]; then
         grep -oE '^(deb|URIs:).*https?://[^ ]+/debian/?( |$)' | grep -oE 'https?://[^ ]+' | head -1)
 fi
 if [ -z "$mirror" ]; then
-    echo "error: no Debian mirror found in /etc/apt; name one: docker/base.sh $image MIRROR" >&2
+    echo "error: no Debian mirror found in /etc/apt; name one in DEBIAN_MIRROR" >&2
     exit 8
 fi
 # without manuals and translations, as the official slim images
@@ -26,5 +31,5 @@ SOURCE_DATE_EPOCH=1700000000 mmdebstrap --variant=minbase --components=main --qu
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""' \
-    bullseye "$work/base.tar" "$mirror"
+    ${packages:+--include="$packages"} "$suite" "$work/base.tar" "$mirror"
 docker import --change 'CMD ["/bin/sh"]' "$work/base.tar" "$image"

@@ -2,16 +2,18 @@
 # libraries, so no CUDA base image is needed; the host's driver comes in through the
 # nvidia-container-toolkit.
 #
-# BASE needs Python 3.11 or later with pip and venv. WHEELS is a folder of the build context:
-# wheels put there (a CPU build of torch, say) are taken before any index is asked.
+# BASE needs Python 3.11 or later with venv. Where no package index is reachable, put all the wheels
+# into build/wheels (`pip download -r requirements.txt -d build/wheels`): then nothing else is asked.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 COPY requirements.txt /opt/decant/
 COPY build/wheels /opt/wheels
 RUN python3 -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --find-links /opt/wheels -r /opt/decant/requirements.txt \
+ && if ls /opt/wheels/*.whl >/dev/null 2>&1; then only=--no-index; fi \
+ && /opt/venv/bin/pip install --no-cache-dir ${only:-} --find-links /opt/wheels \
+        -r /opt/decant/requirements.txt \
  && rm -rf /opt/wheels
-COPY pyproject.toml README.md models.yaml pipeline.py hubconf.py /opt/decant/
+COPY models.yaml pipeline.py /opt/decant/
 COPY commands /opt/decant/commands
 COPY dumper /opt/decant/dumper
 COPY engines /opt/decant/engines

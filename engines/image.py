@@ -25,7 +25,6 @@ CONTEXTS = {
     "torch": (
         "docker/torch.Dockerfile",
         "requirements.txt",
-        "pyproject.toml",
         "models.yaml",
         "pipeline.py",
         "commands",
@@ -51,7 +50,8 @@ def ensure(client: docker.DockerClient, which: str, progress: Progress) -> str:
 
 def build(client: docker.DockerClient, which: str, base: str | None, progress: Progress) -> str:
     """Build and return the id. `base` replaces the Dockerfile's pinned base ($BASE as well)."""
-    base = base or os.environ.get("DECANT_BASE") or None
+    variable = {"caffe": "DECANT_BASE", "torch": "DECANT_TORCH_BASE"}[which]
+    base = base or os.environ.get(variable) or None
     arguments = {"BASE": base} if base else {}
     steps: list[str] = []
     with (

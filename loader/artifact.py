@@ -61,7 +61,7 @@ def write(
         _write_json(part / "parity.json", parity)
         (part / SUMS).write_text(_sums(part))
         os.chmod(part, 0o777 & ~_umask())
-        _swap(part, folder)
+        swap(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -95,7 +95,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _swap(part: Path, folder: Path) -> None:
+def swap(part: Path, folder: Path) -> None:
     """The old one steps aside until the new one has its name."""
     if not folder.exists():
         os.rename(part, folder)

@@ -1,0 +1,119 @@
+"""Stage 2 in the torch image: the same commands, run where the GPU is."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engines.connection import connect
+from engines.container import FOLDER, Ended, Run, judge, run
+from engines.image import ensure
+from loader import artifact
+from loader.errors import DecantError, EngineError
+from loader.progress import Progress
+
+GIBIBYTE = 1 << 30
+FILES = (*artifact.REPRODUCIBLE, *artifact.VOLATILE, artifact.SUMS)
+PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
+
+
+def load_in_container(
+    dump: Path,
+    model: str,
+    name: str,
+    out: Path,
+    parity: bool,
+    catalog: Path | None,
+    progress: Progress,
+    gpu: bool = True,
+) -> None:
+    """`decant load` in the container; the artifact is fetched, verified, and swapped in here."""
+    files: dict[str, Path | bytes] = {"dump.h5": dump}
+    words = ["load", f"{FOLDER}/in/dump.h5", "--model", model, "--name", name]
+    words += ["--out", f"{FOLDER}/out", "--device", "cuda" if gpu else "cpu", "--json"]
+    if catalog is not None:
+        files["catalog.yaml"] = catalog
+        words += ["--catalog", f"{FOLDER}/in/catalog.yaml"]
+    if not parity:
+        words.append("--no-parity")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".decant-") as folder:
+        part = Path(folder) / name
+        part.mkdir()
+        fetch = {f"{name}/{file}": part / file for file in FILES}
+        with progress.task("stage 2 runs in the torch container"):
+            ended, job = _run(words, files, fetch, gpu, progress)
+        if not all(path.exists() for path in fetch.values()):
+            raise _failure(ended, job)
+        artifact.verify(part)
+        artifact.swap(part, out / name)
+
+
+def validate_in_container(
+    folders: Sequence[Path],
+    data: Path | None,
+    limit: int | None,
+    progress: Progress,
+    gpu: bool = True,
+) -> None:
+    """`decant validate` in the container on copies of the artifacts, dumps and pictures."""
+    for folder in folders:
+        artifact.read_manifest(folder)
+        files: dict[str, Path | bytes] = {
+            f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
+        }
+        build = json.loads((folder / "build.json").read_text())
+        dump = Path(build.get("parity_dump") or "")
+        if dump.is_file():
+            files["dump.h5"] = dump
+            build["parity_dump"] = f"{FOLDER}/in/dump.h5"
+        files[f"{folder.name}/build.json"] = json.dumps(build).encode()
+        words = ["validate", f"{FOLDER}/in/{folder.name}", "--device", "cuda" if gpu else "cpu"]
+        if data is not None:
+            files |= {f"data/{x.relative_to(data)}": x for x in data.rglob("*") if x.is_file()}
+            words += ["--data", f"{FOLDER}/in/data"]
+        if limit is not None:
+            words += ["--limit", str(limit)]
+        with progress.task(f"validating {folder.name} in the torch container"):
+            ended, job = _run(words, files, {}, gpu, progress)
+        if ended.status != 0:
+            raise _failure(ended, job)
+        print(ended.log.strip())
+
+
+def _run(
+    words: Sequence[str],
+    files: dict[str, Path | bytes],
+    fetch: dict[str, Path],
+    gpu: bool,
+    progress: Progress,
+) -> tuple[Ended, Run]:
+    client = connect()
+    try:
+        total = int(client.info()["MemTotal"])
+        job = Run(
+            image_id=ensure(client, "torch", progress),
+            command=(*PIPELINE, *words),
+            files=files,
+            fetch=fetch,
+            memory=max(total * 3 // 4, GIBIBYTE),
+            environment={"DECANT_CACHE": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
+            gpu=gpu,
+        )
+        return run(client, job), job
+    finally:
+        client.close()
+
+
+def _failure(ended: Ended, job: Run) -> DecantError:
+    """The container's own error with its own exit code, where it said one."""
+    lines = [line for line in ended.log.splitlines() if line.startswith("error: ")]
+    kinds: list[Any] = DecantError.__subclasses__()
+    kind = next((kind for kind in kinds if kind.code == ended.status), EngineError)
+    if lines and ended.status > 1:
+        error: DecantError = kind(lines[-1].removeprefix("error: "))
+        return error
+    return EngineError(judge(ended, job, "stage 2"))

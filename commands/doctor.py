@@ -75,11 +75,7 @@ def _engine() -> list[Finding]:
         found = [Finding("engine", True, f"Docker {version['Version']} at {endpoint()}")]
         for which, step in (("caffe", "make image"), ("torch", "make image ARGS='--which torch'")):
             image = find(client, which)
-            text = (
-                image[:19]
-                if image
-                else f"not built; {step} builds it, or the first run that needs it"
-            )
+            text = image[:19] if image else f"not built; {step} builds it, or its first use"
             found.append(Finding(f"{which} image", image is not None, text))
         reason = why_not(client)
         found.append(Finding("gpu", not reason, f"{reason}: {SET_UP}" if reason else "reachable"))

@@ -236,12 +236,12 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
         raise WireError(
             start, f"layer {layer!r}: raw data of type {raw_type}; only float16 is known"
         )
-    kinds = [kind for kind, found in runs.items() if sum(run.count for run in found)]
-    if len(kinds) > 1:
-        raise WireError(start, f"layer {layer!r}: a blob with both {' and '.join(kinds)} data")
-    kind = kinds[0] if kinds else "float"
+    filled = [kind for kind, found in runs.items() if sum(run.count for run in found)]
+    if len(filled) > 1:
+        raise WireError(start, f"layer {layer!r}: a blob with both {' and '.join(filled)} data")
+    precision = filled[0] if filled else "float"
     dims = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(shape or ())
-    blob = Blob(dims, bool(legacy), kind, data, runs[kind] if kinds else [])
+    blob = Blob(dims, bool(legacy), precision, data, runs[precision])
     _check_count(blob, start, layer)
     return blob
 

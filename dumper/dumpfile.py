@@ -149,12 +149,12 @@ def _assemble(attributes: Attributes, arrays: Arrays) -> Dump:
         raise DumpError(
             f"version {root['version']}, this program reads {VERSION}; dump the net again"
         )
-    header = {
-        name: _text(root, name)
-        for name in ("net_name", "prototxt", "prototxt_run", "engine", "caffe_version")
-    }
     dump = Dump(
-        **header,
+        net_name=_text(root, "net_name"),
+        prototxt=_text(root, "prototxt"),
+        prototxt_run=_text(root, "prototxt_run"),
+        engine=_text(root, "engine"),
+        caffe_version=_text(root, "caffe_version"),
         has_activations=bool(root["has_activations"]),
         caffemodel_sha256=str(root.get("caffemodel_sha256", "")),
     )
@@ -284,8 +284,8 @@ class _NpzTree(_Tree):
         self._archive = zipfile.ZipFile(str(path), "w", zipfile.ZIP_STORED)
         self._attributes = {}  # type: Attributes
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
+    def __exit__(self, *raised: object) -> None:
+        if raised[0] is None:
             text = json.dumps(self._attributes, sort_keys=True)
             self._archive.writestr(_member(META), text.encode())
         self._archive.close()

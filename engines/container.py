@@ -135,7 +135,8 @@ def sweep(client: docker.DockerClient) -> None:
 
     with engine_errors("cleaning up after earlier runs"):
         found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
-        for item in [*found, *client.volumes.list(filters={"label": LABEL})]:
+        items: list[Any] = [*found, *client.volumes.list(filters={"label": LABEL})]
+        for item in items:
             labels = item.labels if hasattr(item, "labels") else item.attrs.get("Labels") or {}
             if int((labels or {}).get(LABEL, "0")) > time.time():
                 continue

@@ -64,8 +64,9 @@ def fetch_one(container: Container, path: str, target: Path, limit: int) -> bool
         stream, stat = container.get_archive(path, chunk_size=2 * BLOCK)
     except docker.errors.NotFound:
         return False
-    if stat["size"] > limit:
-        raise EngineError(f"{path}: {stat['size']} bytes came out of the container, over {limit}")
+    size = int((stat or {}).get("size", 0))
+    if size > limit:
+        raise EngineError(f"{path}: {size} bytes came out of the container, over {limit}")
     raw = io.BufferedReader(_Chunks(stream), 2 * BLOCK)
     with tarfile.open(fileobj=raw, mode="r|") as archive:
         member = archive.next()

@@ -139,7 +139,8 @@ def verify(folder: Path) -> dict[str, Any]:
         lines = (folder / SUMS).read_text().splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
-    listed = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
+    pairs = [line.split("  ", 1) for line in lines if "  " in line]
+    listed = {name: digest for digest, name in pairs}
     for name in REPRODUCIBLE:
         path = folder / name
         if not path.is_file():

@@ -238,7 +238,7 @@ def _download(url: str, part: Path, description: str, progress: Progress) -> Non
 
 def pause(attempt: int) -> float:
     """Seconds to wait after a failed try: 1, 2, 4 ... ($DECANT_RETRY_PAUSE scales it)."""
-    return float(os.environ.get("DECANT_RETRY_PAUSE", "1")) * min(2**attempt, 10)
+    return float(os.environ.get("DECANT_RETRY_PAUSE", "1")) * min(2.0**attempt, 10.0)
 
 
 def _why(error: Exception) -> str:

@@ -49,7 +49,7 @@ def _make(
     if name == "cont":
         return np.ones(shape, np.float32)
     if name == "im_info" and shape[-1] >= 3:
-        return np.resize(np.float32([224, 224, 1]), shape)
+        return np.resize(np.array([224, 224, 1], np.float32), list(shape))
     if reader in _INDEX_READERS:
         rows = _rows(net, reader, name)
         return generator.integers(0, rows, shape).astype(np.float32)

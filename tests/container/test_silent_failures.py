@@ -96,6 +96,7 @@ def test_a_shared_blob_is_stored_once_with_its_owner(tmp_path: Path) -> None:
     assert found.layers[at["twin"]].owners == [(at["fc"], 0), None]
 
 
+IP = "inner_product_param { num_output: 3 }"
 GOOD = encode.net("current", [CONV, FC])
 NAN = ("fc", "InnerProduct", [np.full((3, 32), np.nan, np.float32), FC[2][1]])
 BAD_WEIGHTS = {
@@ -177,16 +178,14 @@ def test_a_net_with_side_effects_is_refused_in_the_container_too(name: str, tmp_
 
 
 def test_a_v0_images_layer_is_refused(tmp_path: Path) -> None:
-    text = 'layers { layer { name: "d" type: "images" source: "/etc/passwd" meanfile: "/m" } top: "d" top: "l" }'
+    inner = 'layer { name: "d" type: "images" source: "/etc/passwd" meanfile: "/m" }'
+    text = f'layers {{ {inner} top: "d" top: "l" }}'
     with pytest.raises(Unsupported, match="/etc/passwd"):
         dump(tmp_path, GOOD, text)
 
 
 def test_duplicate_layer_names_with_parameters_are_refused(tmp_path: Path) -> None:
-    text = (
-        TEXT
-        + 'layer { name: "fc" type: "InnerProduct" bottom: "fc" top: "g" inner_product_param { num_output: 3 } }'
-    )
+    text = TEXT + 'layer { name: "fc" type: "InnerProduct" bottom: "fc" top: "g" %s }' % IP
     with pytest.raises(BadInput, match="'fc'"):
         dump(tmp_path, GOOD, text)
 

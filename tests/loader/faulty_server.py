@@ -169,3 +169,14 @@ def endless(sent: list[int], limit: int) -> Answer:
             sent.append(len(block))
 
     return answer
+
+
+def stalled(data: bytes) -> Answer:
+    """All of the file, and then a last byte that does not come."""
+
+    def answer(request: Request) -> None:
+        request.head(200, {"Content-Length": len(data) + 1, "ETag": tag_of(data)})
+        request.wfile.write(data)
+        time.sleep(3)
+
+    return answer

@@ -245,15 +245,18 @@ def test_a_content_length_below_the_size_of_the_catalog_is_an_error(
     assert "1000" in error.message and str(len(DATA)) in error.message
 
 
+@pytest.mark.xfail(strict=True, reason="416, the answer to a range at the end, is taken for final")
 def test_a_complete_part_whose_process_died_is_not_the_end_of_the_mirror(
     server: Server, tmp_path: Path
 ) -> None:
-    """The server answers 416 to a range that begins at the end."""
-    url = server.on("/x", serve.raw(DATA, ETag=serve.tag_of(DATA), Content_Length=len(DATA) + 9))
-    catalog = catalog_of(tmp_path, {"urls": [url], **digests(DATA)})
-    refusal(catalog)
-    server.answers["/x"] = [serve.file(DATA)]
-    assert caffemodel(catalog).caffemodel.read_bytes() == DATA
+    data = random.Random(5).randbytes(3 << 20)
+    url = server.on("/x", serve.stalled(data), serve.file(data))
+    catalog = catalog_of(tmp_path, {"urls": [url], **digests(data)})
+    process = _process(catalog)
+    _wait_for_part(len(data))
+    process.kill()
+    process.communicate(timeout=20)
+    assert caffemodel(catalog).caffemodel.read_bytes() == data
 
 
 def _process(catalog: Catalog) -> subprocess.Popen[bytes]:

@@ -20,7 +20,7 @@ from loader.fetch import resolve
 from loader.progress import SILENT
 from tests.loader import faulty_server as serve
 from tests.loader.faulty_server import Server
-from tests.loader.small_catalog import catalog_of, digests
+from tests.loader.small_catalog import catalog_of, digests, entry, write
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = b"\x0a\x04tiny" + random.Random(11).randbytes(50_000)
@@ -167,8 +167,6 @@ def test_a_catalog_in_a_folder_that_cannot_be_written_is_no_traceback(
 
 def test_processes_that_record_at_once_lose_nothing(server: Server, tmp_path: Path) -> None:
     names = [f"m{number}" for number in range(6)]
-    from tests.loader.small_catalog import entry, write
-
     (tmp_path / "deploy.prototxt").write_text('name: "tiny"\n')
     models = {
         name: entry(caffemodel={"urls": [server.on(f"/{name}", serve.file(DATA))]})

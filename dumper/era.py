@@ -54,7 +54,7 @@ def looks_like(start: bytes) -> str:
     """What a file that begins with `start` probably is; "" if nothing comes to mind."""
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for mark, name in _STARTS:
-        if head.startswith(mark):
+        if head.startswith(mark.lower()):
             return name
     if start and not start.strip(b"\0"):
         return "a run of zero bytes"

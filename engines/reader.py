@@ -70,7 +70,7 @@ def _read(path: Path | None) -> caffemodel.Caffemodel | None:
 def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[dumpfile.Layer]:
     """The net's layers with the file's blobs, by layer name as Caffe matches them."""
     sources = model.by_name() if model is not None else {}
-    wrong = _duplicates(net, sources)
+    wrong, lacking = _duplicates(net, sources), set()
     layers = []
     shared = owners(net)
     for index, layer in enumerate(net.layers):
@@ -88,14 +88,14 @@ def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[du
         elif layer.type in WITH_BLOBS or (
             layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1
         ):
+            lacking.add(layer.name)
             wrong.append(
                 f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
             )
         layers.append(record)
     if model is not None:
-        wrong += check_names(
-            model, net.layers, [x.name for x in layers if x.params], job.ignored_layers
-        )
+        places = {x.name for x in layers if x.params} | lacking
+        wrong += check_names(model, net.layers, places, job.ignored_layers)
         wrong += _not_finite(layers)
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers

@@ -59,7 +59,9 @@ def convert(
     if gpu:
         from engines.torch_container import load_in_container
 
-        load_in_container(first.dump, found.model.name, found.name, out, parity, catalog, progress)
+        load_in_container(
+            first.dump, found.model.name, found.name, out, parity, catalog, progress, build
+        )
         report_folder(out / found.name, first.engine, as_json)
         return
     from commands.stage_two import assemble

@@ -89,7 +89,7 @@ def _follow(event: dict[str, Any], which: str, base: str | None, steps: list[str
     if "error" in event:
         hint = (
             "the base image cannot be pulled: give one with `make image BASE=...` "
-            "(`make base` makes decant-base:bullseye without a registry)"
+            "(`make base` makes one without a registry)"
             if not any(step.startswith("Step 3") for step in steps)
             else f"`make image{' BASE=' + base if base else ''}` builds it alone"
         )

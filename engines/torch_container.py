@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def load_in_container(
     parity: bool,
     catalog: Path | None,
     progress: Progress,
+    build: Mapping[str, Any] | None = None,
     gpu: bool = True,
 ) -> None:
     """`decant load` in the container; the artifact is fetched, verified, and swapped in here."""
@@ -49,7 +50,16 @@ def load_in_container(
         if not all(path.exists() for path in fetch.values()):
             raise _failure(ended, job)
         artifact.verify(part)
+        _rename_dump(part / "build.json", dump, build)
         artifact.swap(part, out / name)
+
+
+def _rename_dump(record: Path, dump: Path, build: Mapping[str, Any] | None) -> None:
+    """The container's names for the dump mean nothing here; stage 1 is added as `convert` does."""
+    values = json.loads(record.read_text())
+    for key in ("dump", "parity_dump"):
+        values[key] = str(dump.resolve()) if values.get(key) else None
+    record.write_text(json.dumps({**values, **(build or {})}, indent=1, sort_keys=True) + "\n")
 
 
 def validate_in_container(

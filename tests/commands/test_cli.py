@@ -1,0 +1,182 @@
+"""The command line as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "models/lenet_digits"
+
+
+def run(
+    *words: str, cwd: Path, code: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "pipeline.py"), *words],
+        cwd=cwd, text=True, capture_output=True, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_convert_and_validate_without_docker_prove_parity_and_accuracy(tmp_path: Path) -> None:
+    nowhere = {"DOCKER_HOST": "unix:///nowhere.sock"}
+    done = run("convert", cwd=tmp_path, **nowhere)
+    assert "parity passed: 9 layers" in done.stdout
+    assert "engine reader: no Docker engine answers at unix:///nowhere.sock" in done.stderr
+    found = json.loads(run("validate", "--json", cwd=tmp_path, **nowhere).stdout)["artifacts"][0]
+    assert found["parity"] == "passed"
+    assert found["accuracy"]["pictures"] == 360
+    assert found["accuracy"]["top1"] > 95
+
+
+def test_a_converted_model_loads_without_decant(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    code = (
+        "import sys; sys.path.insert(0, '.'); import torch; from safetensors.torch import load_file;"
+        "from model import Model; m = Model(); m.load_state_dict(load_file('model.safetensors'));"
+        "print(m.eval()(torch.zeros(1, 1, 16, 16)).shape)"
+    )
+    folder = tmp_path / "artifacts/lenet_digits"
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", code],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert "torch.Size([1, 10])" in done.stdout, done.stderr
+
+
+def test_a_net_by_its_files_dumps_without_torch(tmp_path: Path) -> None:
+    words = [
+        "--prototxt",
+        str(MODEL / "deploy.prototxt"),
+        "--caffemodel",
+        str(MODEL / "lenet_digits.caffemodel"),
+    ]
+    code = (
+        "import sys, pipeline\ntry:\n pipeline.main(sys.argv[1:])\n"
+        "except SystemExit as end:\n assert not end.code\nassert 'torch' not in sys.modules"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "dump",
+        *words,
+        "--engine",
+        "reader",
+        "--out",
+        str(tmp_path / "d.npz"),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    found = json.loads(run("inspect", "d.npz", "--json", cwd=tmp_path).stdout)
+    assert found["parameters"] == 38282
+
+
+def test_load_makes_the_same_artifact_from_a_dump(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--out", "one", cwd=tmp_path)
+    run(
+        "load", str(MODEL / "reference.h5"), "--model", "lenet_digits", "--out", "two", cwd=tmp_path
+    )
+    one, two = (tmp_path / name / "lenet_digits/SHA256SUMS" for name in ("one", "two"))
+    assert one.read_text() == two.read_text()
+
+
+def test_python_and_torch_hub_load_it(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    code = (
+        "import sys; import loader; assert 'torch' not in sys.modules\n"
+        "from loader import load, activations; import torch\n"
+        "model, transform = load('lenet_digits'); x = torch.rand(2, 1, 16, 16)\n"
+        "acts = activations(model, transform(x)); assert list(acts)[:3] == ['conv1', 'relu1', 'pool1']\n"
+        "assert (acts['conv1'] < 0).any() and 'prob' not in acts\n"
+        "assert torch.equal(acts['ip2'], model(transform(x)))\n"
+        "again, _ = loader.lenet_digits(); assert torch.equal(again(transform(x)), acts['ip2'])\n"
+        f"hub, _ = torch.hub.load({str(ROOT)!r}, 'lenet_digits', source='local')\n"
+        "assert torch.equal(hub(transform(x)), acts['ip2'])\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_loading_what_is_not_there_names_the_command(tmp_path: Path) -> None:
+    code = "from loader import load; load('googlenet_bvlc')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "make convert MODEL=googlenet_bvlc" in done.stderr
+
+
+BAD = {
+    "unknown model": (["convert", "googlenet_bvcl"], 2, "did you mean googlenet_bvlc"),
+    "unknown option": (["convert", "--fast"], 2, "--fast"),
+    "unknown engine": (["convert", "--engine", "tensorflow"], 2, "auto, caffe, reader"),
+    "no file": (["dump", "--prototxt", "none.prototxt", "--out", "d.h5"], 3, "none.prototxt"),
+    "weights alone": (["convert", "--caffemodel", "empty"], 2, "--prototxt"),
+    "no module yet": (["convert", "--prototxt", "deploy.prototxt"], 4, "deploy.prototxt"),
+    "empty weights": (["convert", "lenet_digits", "--caffemodel", "empty"], 3, "the file is empty"),
+    "page as weights": (["convert", "lenet_digits", "--caffemodel", "page"], 3, "a web page"),
+    "weights as definition": (["dump", "--prototxt", "weights", "--out", "d.h5"], 3, "weights"),
+    "folder as dump": (["dump", "lenet_digits", "--out", "."], 2, "--out"),
+    "no dump": (["load", "none.h5", "--model", "lenet_digits"], 3, "none.h5"),
+    "page as dump": (["load", "page", "--model", "lenet_digits"], 3, "neither HDF5 nor NPZ"),
+    "another net's dump": (["load", str(MODEL / "reference.h5"), "--model", "alexnet"], 5, "does not fit"),
+    "no artifact": (["validate", "lenet_digits"], 10, "make convert MODEL=lenet_digits"),
+    "no artifacts": (["validate"], 10, "make convert"),
+    "no engine": (["convert", "--engine", "caffe"], 8, "unix:///nowhere.sock"),
+    "no GPU": (["convert", "--gpu"], 8, "unix:///nowhere.sock"),
+    "no CUDA": (["convert", "--engine", "reader", "--device", "cuda"], 9, "--gpu"),
+    "bad catalog": (["list", "--catalog", "page"], 2, "page"),
+    "bad name": (["convert", "--name", "../x"], 2, "--name"),
+    "bad input": (["dump", "lenet_digits", "--out", "d.h5", "--engine", "reader", "--input", "x"], 2, "--input"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_in_one_line_and_its_own_code(name: str, tmp_path: Path) -> None:
+    words, code, expected = BAD[name]
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "page").write_text("<!DOCTYPE html><p>not here</p>")
+    shutil.copy(MODEL / "deploy.prototxt", tmp_path)
+    shutil.copy(MODEL / "lenet_digits.caffemodel", tmp_path / "weights")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = run(*words, cwd=tmp_path, code=code, DOCKER_HOST="unix:///nowhere.sock")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert expected in last
+    assert not done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    told = run(*words, "--json", cwd=tmp_path, code=code, DOCKER_HOST="unix:///nowhere.sock").stdout
+    assert json.loads(told)["code"] == code
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    from pipeline import app
+
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert "Example: decant" in (command.callback.__doc__ or "")
+
+
+def test_the_command_line_starts_quickly_without_heavy_imports() -> None:
+    code = "import pipeline, sys; print([m for m in ('torch', 'numpy', 'h5py', 'docker') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -40,7 +40,7 @@ def make_job(
     *,
     parity: bool,
     probe: Path | None,
-    input_shapes: list[str],
+    shapes: Mapping[str, tuple[int, ...]],
     ignore: list[str],
 ) -> Job:
     """The job for an engine: files, probe, and which layers of the file may stay unused."""
@@ -48,7 +48,7 @@ def make_job(
     from loader.probe import make_probe
 
     ignored = inputs.model.ignored_layers if inputs.model else ()
-    arrays = make_probe(net, parse_shapes(input_shapes), probe) if parity else {}
+    arrays = make_probe(net, shapes, probe) if parity else {}
     return Job(
         prototxt=inputs.prototxt,
         caffemodel=inputs.caffemodel,
@@ -73,6 +73,7 @@ def run(
     from engines.choose import choose
     from loader.graph import read_net, refuse_side_effects
 
+    shapes = parse_shapes(input_shapes or [])
     net = read_net(inputs.prototxt)
     refuse_side_effects(net)
     for note in net.notes:
@@ -85,7 +86,7 @@ def run(
         net,
         parity=parity and choice.name == "caffe",
         probe=probe,
-        input_shapes=input_shapes or [],
+        shapes=shapes,
         ignore=ignore or [],
     )
     target = out or _cached(inputs, choice.name, job.probe)

@@ -94,7 +94,7 @@ def validate(
 
 
 def _folders(names: list[str], out: Path | None) -> list[Path]:
-    from loader.load import folder_of
+    from loader.loading import folder_of
 
     root = out or Path(os.environ.get("DECANT_ARTIFACTS", "artifacts"))
     if names:
@@ -118,7 +118,7 @@ def _validate(
 ) -> Validation:
     from commands.stage_two import check_device
     from loader import artifact
-    from loader.load import load
+    from loader.loading import load
 
     check_device(device)
     manifest = artifact.verify(folder)

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loader.activations import activations as activations
-    from loader.load import load as load
+    from loader.recording import activations as activations
+    from loader.loading import load as load
 
 
 def __getattr__(name: str) -> Any:
-    # a plain name of a submodule must not hide the function of the same name
+    # the files are called otherwise: importing loader.load would put a module in this place
     if name == "load":
-        from loader.load import load
+        from loader.loading import load
 
         return load
     if name == "activations":
-        from loader.activations import activations
+        from loader.recording import activations
 
         return activations
     if not name.startswith("_"):
@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
 
 def _entry_point(name: str) -> Callable[[], Any]:
     def model() -> Any:
-        from loader.load import load
+        from loader.loading import load
 
         return load(name)
 

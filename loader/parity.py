@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dumper.dumpfile import Dump, Layer
-from loader.activations import record
+from loader.recording import record
 from loader.mapping import TRANSPARENT
 
 BOUND = 1e-5
@@ -121,7 +121,7 @@ def _input_of(dump: Dump, index: int) -> float:
     """max|x| of the value that the layer's first bottom held when it ran."""
     bottoms = dump.layers[index].bottoms
     for layer in reversed(dump.layers[:index]):
-        for top, array in zip(layer.tops, layer.activations, strict=True):
+        for top, array in zip(layer.tops, layer.activations, strict=False):
             if bottoms and top == bottoms[0]:
                 return float(np.abs(array).max(initial=0))
     return 0.0

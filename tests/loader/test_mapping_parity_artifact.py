@@ -57,7 +57,7 @@ def test_all_discrepancies_are_in_one_error(dump: Dump) -> None:
     with pytest.raises(MappingError) as caught:
         map_parameters(dump, net, {**net.caffe_layers(), "prob": "ip2"})  # type: ignore[operator]
     text = str(caught.value)
-    for expected in ("conv1.weight", "(1, 16, 3, 3)", "conv2.2", "'ip1'", "is it 'ip2'", "'ip_1'",
+    for expected in ("conv1.weight", "(1, 16, 3, 3)", "conv2.2", "'ip1'", "is it 'ip_1'", "'ip_1'",
                      "missing key 'ip1.weight'"):  # fmt: skip
         assert expected in text
 

@@ -122,7 +122,8 @@ def test_tracing_export_and_formats_keep_the_numbers(module: str) -> None:
         torch.testing.assert_close(torch.fx.symbolic_trace(net)(x), expected, **near)
         exported = torch.export.export(net, (x,)).module()
         torch.testing.assert_close(exported(x), expected, **near)
-        traced = torch.jit.trace(net, x[:1])
+        with pytest.warns(DeprecationWarning):
+            traced = torch.jit.trace(net, x[:1])
         torch.testing.assert_close(traced(x), expected, **near)
         last = net.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
         torch.testing.assert_close(last, expected, **near)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loader.recording import activations as activations
     from loader.loading import load as load
+    from loader.recording import activations as activations
 
 
 def __getattr__(name: str) -> Any:

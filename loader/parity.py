@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from dumper.dumpfile import Dump, Layer
-from loader.recording import record
 from loader.mapping import TRANSPARENT
+from loader.recording import record
 
 BOUND = 1e-5
 # Caffe's own LRN keeps a running sum along the channels and drifts where inputs exceed this

@@ -153,9 +153,7 @@ def test_the_endpoint_named_is_the_one_that_was_tried(
     meta.mkdir(parents=True)
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": "far"}))
     there = {"docker": {"Host": "tcp://127.0.0.1:9", "SkipTLSVerify": False}}
-    (meta / "meta.json").write_text(
-        json.dumps({"Name": "far", "Metadata": {}, "Endpoints": there})
-    )
+    (meta / "meta.json").write_text(json.dumps({"Name": "far", "Metadata": {}, "Endpoints": there}))
     assert "127.0.0.1:9" in refused().message
 
 

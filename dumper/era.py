@@ -36,7 +36,7 @@ _STARTS = (
     (b"<<<<<<<", "a file with a git conflict"),
     (b"404", "an error page"),
     (b"{", "a JSON text"),
-    (b"PK\x03\x04", "a zip archive"),
+    (b"pk\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive (unpack it)"),
     (b"\x89png", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
@@ -54,7 +54,7 @@ def looks_like(start: bytes) -> str:
     """What a file that begins with `start` probably is; "" if nothing comes to mind."""
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for mark, name in _STARTS:
-        if head.startswith(mark.lower()):
+        if head.startswith(mark):
             return name
     if start and not start.strip(b"\0"):
         return "a run of zero bytes"

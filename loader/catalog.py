@@ -7,20 +7,40 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loader.errors import CatalogError, UsageError
 
 DEFAULT = Path(__file__).resolve().parents[1] / "models.yaml"
 MAX_BYTES = 1 << 20
 
-Hex40 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+# of the empty file: real lists have been published with them
+EMPTY = (
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+)
+
+
+def _of_something(digest: str) -> str:
+    if digest in EMPTY:
+        raise ValueError("this is the digest of an empty file")
+    return digest
+
+
+Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$"), AfterValidator(_of_something)]
+Hex40 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$"), AfterValidator(_of_something)]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_something)]
+Hex96 = Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")]
+Positive = Annotated[int, Field(gt=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Archive(_Strict):
@@ -28,7 +48,7 @@ class Archive(_Strict):
 
     member: str
     sha1: Hex40 | None = None
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    md5: Hex32 | None = None
 
 
 class Source(_Strict):
@@ -41,23 +61,28 @@ class Source(_Strict):
     urls: tuple[str, ...] = ()
     file: str | None = None
     size: Annotated[int, Field(gt=0)] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    sha384: Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")] | None = None
+    sha256: Hex64 | None = None
+    sha384: Hex96 | None = None
     sha1: Hex40 | None = None
+    md5: Hex32 | None = None
     archive: Archive | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
         if bool(self.urls) == (self.file is not None):
             raise ValueError("give either urls or file")
-        if not all(url.startswith(("https://", "http://", "file:")) for url in self.urls):
+        parts = [urlsplit(url) for url in self.urls]
+        if not all(
+            part.scheme == "file" or (part.scheme in ("http", "https") and part.netloc)
+            for part in parts
+        ):
             raise ValueError("a URL begins with https://, http:// or file:")
         return self
 
     @property
     def hashes(self) -> dict[str, str]:
         """Algorithm -> hex digest, of all that were published."""
-        found = {"sha256": self.sha256, "sha384": self.sha384, "sha1": self.sha1}
+        found = {"sha256": self.sha256, "sha384": self.sha384, "sha1": self.sha1, "md5": self.md5}
         return {name: digest for name, digest in found.items() if digest}
 
 
@@ -65,7 +90,7 @@ class Input(_Strict):
     """The blob that pictures go into; shape without the batch (C, H, W)."""
 
     blob: str
-    shape: Annotated[tuple[int, int, int], Field(strict=False)]
+    shape: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 
 
 class Preprocessing(_Strict):
@@ -78,8 +103,8 @@ class Preprocessing(_Strict):
     channel_order: Literal["BGR", "RGB", "gray"]
     mean: Annotated[tuple[float, ...], Field(strict=False)]
     scale: float = 1.0
-    resize: Annotated[tuple[int, int], Field(strict=False)]
-    crop: int | None = None
+    resize: Annotated[tuple[Positive, Positive], Field(strict=False)]
+    crop: Positive | None = None
 
     @model_validator(mode="after")
     def _one_mean_a_channel(self) -> Preprocessing:
@@ -88,7 +113,16 @@ class Preprocessing(_Strict):
             raise ValueError(
                 f"mean has {len(self.mean)} values, {channels} channels need {channels}"
             )
+        if self.scale == 0:
+            raise ValueError("a scale of 0 leaves nothing of the picture")
+        if self.crop and self.crop > min(self.resize):
+            raise ValueError(f"crop {self.crop} is larger than resize {list(self.resize)}")
         return self
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """(C, H, W) of what comes out."""
+        return (len(self.mean), *((self.crop, self.crop) if self.crop else self.resize))
 
 
 class Labels(_Strict):
@@ -101,8 +135,8 @@ class Labels(_Strict):
 class Accuracy(_Strict):
     """A published number, in per cent, and how it was measured."""
 
-    top1: float | None = None
-    top5: float | None = None
+    top1: Percent | None = None
+    top5: Percent | None = None
     loss: float | None = None
     protocol: str
     source: str
@@ -112,7 +146,7 @@ class Accuracy(_Strict):
 class Tolerance(_Strict):
     """A looser bound for one layer type, with the reason."""
 
-    bound: float
+    bound: Annotated[float, Field(gt=0)]
     reason: str
 
 
@@ -135,6 +169,19 @@ class Model(_Strict):
     licence: str
     citation: str
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Model:
+        from loader.zoo import MODULES
+
+        if self.module not in MODULES:
+            raise ValueError(f"module {self.module!r} is none of {', '.join(MODULES)}")
+        if self.input.shape != self.preprocessing.picture:
+            raise ValueError(
+                f"input shape {list(self.input.shape)}, but preprocessing makes "
+                f"{list(self.preprocessing.picture)}"
+            )
+        return self
 
 
 class Catalog(_Strict):
@@ -182,13 +229,18 @@ _Loader.yaml_implicit_resolvers = {
         (tag, pattern)
         for tag, pattern in resolvers
         if tag
-        not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")
+        not in [f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")]
     ]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^(?:0|-?[1-9][0-9]*)$"), list("-0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^-?(?:[0-9]+\.[0-9]*(?:e[-+]?[0-9]+)?|[0-9]+e[-+]?[0-9]+)$"),
+    list("-0123456789"),
 )
 
 
@@ -203,8 +255,14 @@ def load_catalog(path: Path | None = None) -> Catalog:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             wrong.append(f"{path.name}: {name}: a model's name is lower-case letters, digits and _")
             continue
+        if not isinstance(entry, dict):
+            wrong.append(f"{path.name}: {name}: expected the keys of a model, got {entry!r}")
+            continue
+        if "name" in entry:
+            wrong.append(f"{path.name}: {name}: name: unknown key")
+            continue
         try:
-            fields = entry if isinstance(entry, dict) else {}
+            fields = entry
             models[name] = Model.model_validate(_tuples({"name": name, **fields}))
         except ValidationError as error:
             wrong += [_as_path(path, name, item, fields) for item in error.errors()]

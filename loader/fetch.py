@@ -11,28 +11,21 @@ import fcntl
 import hashlib
 import json
 import os
-import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from dumper.era import looks_like
 from loader import lockfile
 from loader.cache import cache_folder
 from loader.catalog import Catalog, Model, Source
+from loader.download import download
 from loader.errors import BadInput, FetchError
 from loader.progress import Progress
 from loader.unpack import extract
 
-if TYPE_CHECKING:
-    import requests
-
 BLOCK = 1 << 20
-TRIES = 4
-TIMEOUT = (15, 60)
 # what a dead link answers with; a caffemodel or a tar.gz never begins like this
 WRONG = ("a web page", "an XML page", "a page of markup", "a git-lfs pointer", "an error page")
 
@@ -72,19 +65,43 @@ def fetch(model: Model, source: Source, what: str, catalog: Catalog, progress: P
     if source.file is not None:
         return _local(catalog.local(source.file), source, model.name, what)
     folder = cache_folder() / "files" / _key(source)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(
+            f"{folder}: the cache cannot be made ({error.strerror}); DECANT_CACHE names another"
+        ) from None
     target = folder / _file_name(source)
+    wanted = lockfile.completed(catalog.path, model.name, what, source)
     with _one_at_a_time(folder):
-        if target.exists() and not _mismatch(target, source) and _remembered(target):
-            lockfile.check(catalog.path, model.name, what, target, source)
-            return target
-        if source.archive is not None:
-            _unpack(model, source, what, catalog, progress, target)
-        else:
-            _download_any(model.name, source, what, target, catalog, progress)
-        lockfile.check(catalog.path, model.name, what, target, source)
-        _remember(target)
+        if not (target.exists() and not _mismatch(target, wanted) and _remembered(target, wanted)):
+            try:
+                _get(model, wanted, what, target, catalog, progress)
+            except FetchError as error:
+                raise error if wanted is source else _with_lock(error, catalog) from None
+            _remember(target)
+        if not wanted.hashes:
+            lockfile.record(catalog.path, model.name, what, target, progress)
     return target
+
+
+def _get(
+    model: Model, source: Source, what: str, target: Path, catalog: Catalog, progress: Progress
+) -> None:
+    if source.archive is not None:
+        _unpack(model, source, what, catalog, progress, target)
+    else:
+        _download_any(model.name, source, what, target, catalog, progress)
+
+
+def _with_lock(error: FetchError, catalog: Catalog) -> FetchError:
+    """What was expected is no publisher's word but what came first."""
+    lock = lockfile.path_for(catalog.path).name
+    return FetchError(
+        f"{error.message} ({lock} has what was first downloaded; if the publisher changed the file "
+        "on purpose, remove its entry)",
+        error.details,
+    )
 
 
 def _key(source: Source) -> str:
@@ -110,8 +127,10 @@ def _remember(target: Path) -> None:
     target.with_name(target.name + ".sha256").write_text(_hash(target, ["sha256"])["sha256"])
 
 
-def _remembered(target: Path) -> bool:
+def _remembered(target: Path, source: Source) -> bool:
     """Whether a file without a published hash is still what it was when it was fetched."""
+    if source.hashes:
+        return True
     record = target.with_name(target.name + ".sha256")
     return record.exists() and record.read_text() == _hash(target, ["sha256"])["sha256"]
 
@@ -151,32 +170,40 @@ def _unpack(
 ) -> None:
     """Fetch the archive (kept: other members come from it), take the one member, check it."""
     assert source.archive is not None
-    archive_source = Source(urls=source.urls, sha1=source.archive.sha1)
-    if source.archive.md5:
-        archive_source = Source(urls=source.urls)
+    archive_source = Source(urls=source.urls, sha1=source.archive.sha1, md5=source.archive.md5)
     archive = fetch(model, archive_source, f"{what} archive", catalog, progress)
-    if source.archive.md5 and _hash(archive, ["md5"])["md5"] != source.archive.md5:
-        archive.unlink()
-        raise FetchError(
-            f"{archive.name}: md5 is not {source.archive.md5}; the file was deleted, fetch it again"
-        )
     part = target.with_name(target.name + ".part")
-    extract(archive, source.archive.member, part)
-    _accept(part, target, source, str(archive.name))
+    extract(archive, source.archive.member, part, source.size)
+    _accept(part, target, source, what, str(archive.name))
 
 
-def _accept(part: Path, target: Path, source: Source, origin: str) -> None:
+def _accept(part: Path, target: Path, source: Source, what: str, origin: str) -> None:
     """Check, then give the file its name; a wrong one is deleted."""
-    with part.open("rb") as file:
-        found = looks_like(file.read(4096))
+    found = _unlike(part, what)
     wrong = _mismatch(part, source)
-    if not wrong and not source.hashes and (found in WRONG or part.stat().st_size == 0):
-        wrong = f"{found or 'nothing'}, not the file"
+    if not wrong and not source.hashes and found:
+        wrong = f"{found}, not a {what}"
     if wrong:
         part.unlink()
-        looks = f" (it looks like {found})" if found in WRONG and found not in wrong else ""
+        looks = f" (it looks like {found})" if found and found not in wrong else ""
         raise FetchError(f"{origin}: {wrong}{looks}; the file was deleted")
     os.replace(part, target)
+
+
+def _unlike(part: Path, what: str) -> str:
+    """What the file is if, by its first bytes, it cannot be a `what`; else ""."""
+    with part.open("rb") as file:
+        start = file.read(4096)
+    if not start:
+        return "nothing"
+    found = looks_like(start)
+    if what.endswith("archive"):
+        return "" if found.startswith("a gzip archive") else found
+    if what != "caffemodel":
+        return found if found in WRONG else ""
+    # field tags and lengths are control characters: no caffemodel begins with a page of text
+    text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
+    return found or ("a text" if text else "")
 
 
 def _download_any(
@@ -192,8 +219,8 @@ def _download_any(
             if url.startswith("file:"):
                 _copy(url, catalog, part)
             else:
-                _download(url, part, f"{name}: {what}", progress)
-            _accept(part, target, source, url)
+                download(url, part, f"{name}: {what}", source.size, progress)
+            _accept(part, target, source, what, url)
             return
         except FetchError as error:
             tried.append(error.message)
@@ -201,11 +228,9 @@ def _download_any(
             if error.errno == 28:  # ENOSPC
                 raise FetchError(f"no space left for {target}; free some and try again") from None
             tried.append(f"{url}: {error}")
-    raise FetchError(
-        f"{name}: the {what} cannot be had: {tried[0]}; download it by hand and give "
-        f"{'--caffemodel' if 'caffemodel' in what else '--prototxt'} FILE",
-        tried,
-    )
+    option = next((word for word in ("caffemodel", "prototxt") if word in what), "")
+    advice = f"; download it by hand and give --{option} FILE" if option else "; try again later"
+    raise FetchError(f"{name}: the {what} cannot be had: {tried[0]}{advice}", tried)
 
 
 def _copy(url: str, catalog: Catalog, part: Path) -> None:
@@ -215,73 +240,3 @@ def _copy(url: str, catalog: Catalog, part: Path) -> None:
     with path.open("rb") as source, part.open("wb") as out:
         while block := source.read(BLOCK):
             out.write(block)
-
-
-def _download(url: str, part: Path, description: str, progress: Progress) -> None:
-    """Try a few times; each goes on where the last one broke off."""
-    import requests
-
-    for attempt in range(TRIES):
-        try:
-            _try_download(requests.Session(), url, part, description, progress)
-            return
-        except (requests.RequestException, OSError, zlib.error) as error:
-            answer = getattr(error, "response", None)
-            final = answer is not None and 400 <= answer.status_code < 500
-            if getattr(error, "errno", None) == 28:
-                raise
-            if final or attempt == TRIES - 1:
-                part.unlink(missing_ok=True)
-                raise FetchError(f"{url}: {_why(error)}") from None
-            time.sleep(pause(attempt))
-
-
-def pause(attempt: int) -> float:
-    """Seconds to wait after a failed try: 1, 2, 4 ... ($DECANT_RETRY_PAUSE scales it)."""
-    return float(os.environ.get("DECANT_RETRY_PAUSE", "1")) * min(2.0**attempt, 10.0)
-
-
-def _why(error: Exception) -> str:
-    answer = getattr(error, "response", None)
-    if answer is not None:
-        return f"HTTP {answer.status_code} {answer.reason}"
-    text = str(error)
-    return (text.splitlines() or [type(error).__name__])[0][:200]
-
-
-def _try_download(
-    session: requests.Session, url: str, part: Path, description: str, progress: Progress
-) -> None:
-    import requests
-
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}
-    tag = part.with_suffix(".etag")
-    if have and tag.exists():
-        # without a tag nobody can say that the rest belongs to the same file
-        headers |= {"Range": f"bytes={have}-", "If-Range": tag.read_text()}
-    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        answer.raise_for_status()
-        resumed = answer.status_code == 206 and _starts_at(answer, have)
-        etag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-        if etag and not etag.startswith("W/"):
-            tag.write_text(etag)
-        have = have if resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdigit() else None
-        with (
-            progress.task(description, total, "bytes") as task,
-            part.open("ab" if resumed else "wb") as out,
-        ):
-            task.advance(have)
-            for block in answer.iter_content(BLOCK):
-                out.write(block)
-                task.advance(len(block))
-    if total is not None and part.stat().st_size != total:
-        raise requests.ConnectionError(f"{part.stat().st_size} of {total} bytes came")
-    tag.unlink(missing_ok=True)
-
-
-def _starts_at(answer: Any, position: int) -> bool:
-    """A 206 that answers another range would splice two files."""
-    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {position}-")

@@ -12,8 +12,11 @@ BLOCK = 1 << 20
 LIMIT = 4 << 30
 
 
-def extract(archive: Path, member: str, target: Path) -> None:
-    """Write the regular file `member` to `target`. Raises FetchError, listing what is there."""
+def extract(archive: Path, member: str, target: Path, size: int | None = None) -> None:
+    """Write the regular file `member` to `target`. Raises FetchError, listing what is there.
+
+    `size` is what the catalog says of the member, and the most that is written.
+    """
     seen: list[str] = []
     try:
         with tarfile.open(archive, "r|*") as tar:
@@ -21,12 +24,16 @@ def extract(archive: Path, member: str, target: Path) -> None:
                 if item.name.removeprefix("./") != member:
                     seen.append(item.name[:80])
                     continue
-                if not item.isreg() or item.size > LIMIT:
+                if not item.isreg() or item.issparse() or item.size > (size or LIMIT):
                     raise FetchError(f"{archive.name}: {member} is not a regular file of sane size")
                 _copy(tar, item, target)
                 return
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         target.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise FetchError(
+                f"{target}: cannot be written: {error.strerror}; free some space"
+            ) from None
         raise FetchError(f"{archive.name}: damaged archive ({error}); fetch it again") from None
     listed = ", ".join(seen[:10])
     raise FetchError(f"{archive.name}: has no member {member}; it has {listed or 'nothing'}")

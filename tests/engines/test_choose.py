@@ -62,7 +62,6 @@ def test_auto_takes_the_reader_without_an_engine_and_says_what_is_lost(
     assert "no activations" in choice.reason
 
 
-@pytest.mark.xfail(strict=True, reason="the message is cut at the first colon: `answers at unix;`")
 def test_autos_reason_names_the_whole_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "connect", no_engine)
     assert "unix:///var/run/docker.sock" in choose("auto", net()).reason

@@ -17,6 +17,8 @@ import requests
 from engines.connection import connect, engine_errors, root_cause
 from loader.errors import EngineError
 
+# the SDK leaves the socket of a failed connection to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT")
 
 

@@ -132,19 +132,16 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("tolerance", {"Softmax": {"bound": -1.0, "reason": "r"}}),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="the catalog takes values that cannot be meant")
 def test_a_value_that_cannot_be_meant_is_refused(tmp_path: Path, place: str, value: Any) -> None:
     refusal_of(tmp_path, spoilt(place, value))
 
 
-@pytest.mark.xfail(strict=True, reason="YAML's .nan and .inf pass as means and bounds")
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
 def test_a_mean_that_is_no_number_is_refused(tmp_path: Path, number: str) -> None:
     text = json.dumps({"models": {"tiny": ENTRY}}).replace("[0.0]", f"[{number}]")
     refusal(tmp_path, text)
 
 
-@pytest.mark.xfail(strict=True, reason="the digest of an empty file is taken for a checksum")
 def test_the_digest_of_the_empty_file_is_no_checksum(tmp_path: Path) -> None:
     refusal_of(tmp_path, spoilt("caffemodel.sha1", "da39a3ee5e6b4b0d3255bfef95601890afd80709"))
 
@@ -242,7 +239,6 @@ def test_a_digest_that_reads_as_a_number_is_an_error_and_not_another_digest(
     assert "tiny: caffemodel: sha256: " in refusal(tmp_path, text)
 
 
-@pytest.mark.xfail(strict=True, reason="YAML 1.1 reads 1e-4 as text")
 def test_a_bound_may_be_written_with_an_exponent(tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     text = yaml_text(citation="none, tolerance: {LRN: {bound: 1e-4, reason: drift}}")
@@ -388,7 +384,6 @@ def test_only_files_that_nobody_published_a_checksum_of_have_none(ours: Catalog)
     assert ours.models["vgg_face"].prototxt.archive.md5
 
 
-@pytest.mark.xfail(strict=True, reason="the definition of googlenet_places205 has a short commit")
 def test_a_definition_at_a_repository_is_pinned_to_a_full_commit(ours: Catalog) -> None:
     loose = [
         url
@@ -408,7 +403,6 @@ def test_the_bundled_model_needs_no_network(ours: Catalog) -> None:
     assert model.validation and ours.local(model.validation).is_dir()
 
 
-@pytest.mark.xfail(strict=True, reason="models.yaml has no checksums for lenet_digits yet")
 def test_the_bundled_files_have_checksums_too(ours: Catalog) -> None:
     model = ours.models["lenet_digits"]
     for source in (model.prototxt, model.caffemodel):

@@ -145,7 +145,6 @@ def test_a_server_error_is_tried_again(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [408, 429])
-@pytest.mark.xfail(strict=True, reason="408 and 429 (slow down) are taken for final")
 def test_a_server_that_asks_for_patience_is_tried_again(
     server: Server, tmp_path: Path, code: int
 ) -> None:
@@ -210,9 +209,6 @@ def test_a_206_for_another_range_is_not_spliced(server: Server, tmp_path: Path) 
     assert caffemodel(catalog).caffemodel.read_bytes() == BIG
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the .part is deleted after the last try: the next run starts from zero"
-)
 def test_what_came_before_giving_up_serves_the_next_run(server: Server, tmp_path: Path) -> None:
     url = server.on("/x", serve.cut(BIG, 3_000_000), serve.status(503))
     catalog = catalog_of(tmp_path, {"urls": [url], **digests(BIG)})
@@ -222,7 +218,6 @@ def test_what_came_before_giving_up_serves_the_next_run(server: Server, tmp_path
     assert server.headers("/x")[-1].get("Range")
 
 
-@pytest.mark.xfail(strict=True, reason="a try that got further counts as much as one that did not")
 def test_a_line_that_breaks_often_but_moves_on_is_not_given_up(
     server: Server, tmp_path: Path
 ) -> None:
@@ -246,7 +241,6 @@ def test_a_content_length_below_the_size_of_the_catalog_is_an_error(
     assert "1000" in error.message and str(len(DATA)) in error.message
 
 
-@pytest.mark.xfail(strict=True, reason="416, the answer to a range at the end, is taken for final")
 def test_a_complete_part_whose_process_died_is_not_the_end_of_the_mirror(
     server: Server, tmp_path: Path
 ) -> None:
@@ -364,9 +358,6 @@ def test_what_is_no_caffemodel_never_becomes_one_though_the_status_is_200(
 
 
 @pytest.mark.parametrize("body", MORE_WRONG_BODIES.values(), ids=MORE_WRONG_BODIES)
-@pytest.mark.xfail(
-    strict=True, reason="taken for a caffemodel, and its hash recorded, where no hash is known"
-)
 def test_neither_does_anything_else_that_no_caffemodel_begins_with(
     server: Server, tmp_path: Path, body: bytes
 ) -> None:
@@ -400,7 +391,6 @@ def test_the_error_names_every_mirror_and_why_and_what_to_do(
     assert "tiny" in error.message and "--caffemodel" in error.message
 
 
-@pytest.mark.xfail(strict=True, reason="a body without end is written until the disk is full")
 def test_a_body_that_outgrows_the_size_of_the_catalog_is_cut_off(
     server: Server, tmp_path: Path
 ) -> None:
@@ -419,9 +409,6 @@ def test_we_ask_for_the_bytes_as_they_are(server: Server, tmp_path: Path) -> Non
     assert server.headers("/x")[0]["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the length of the compressed body is compared with the file's"
-)
 def test_a_server_that_compresses_all_the_same_is_understood(
     server: Server, tmp_path: Path
 ) -> None:

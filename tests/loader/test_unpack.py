@@ -280,12 +280,8 @@ OTHER = pack(member(MEMBER, b"\x0a\x05other" + DATA))
 
 @pytest.mark.parametrize("algorithm", ["sha1", "md5"])
 def test_the_next_mirror_of_an_archive_is_tried_when_the_first_has_another(
-    server: Server, tmp_path: Path, algorithm: str, request: pytest.FixtureRequest
+    server: Server, tmp_path: Path, algorithm: str
 ) -> None:
-    if algorithm == "md5":
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="md5 is looked at after the mirrors are done")
-        )
     urls = [server.on("/1.tar.gz", serve.file(OTHER)), server.on("/2.tar.gz", serve.file(GOOD))]
     catalog = catalog_of(tmp_path, archived(*urls, **digests(GOOD, algorithm)))
     assert caffemodel(catalog).read_bytes() == DATA
@@ -293,14 +289,8 @@ def test_the_next_mirror_of_an_archive_is_tried_when_the_first_has_another(
 
 @pytest.mark.parametrize("algorithm", ["sha1", "md5"])
 def test_a_wrong_archive_leaves_nothing_that_a_right_one_would_be_held_against(
-    server: Server, tmp_path: Path, algorithm: str, request: pytest.FixtureRequest
+    server: Server, tmp_path: Path, algorithm: str
 ) -> None:
-    if algorithm == "md5":
-        request.applymarker(
-            pytest.mark.xfail(
-                strict=True, reason="the wrong archive's sha256 enters the lock file, for ever"
-            )
-        )
     url = server.on("/x.tar.gz", serve.file(OTHER), serve.file(GOOD))
     catalog = catalog_of(tmp_path, archived(url, **digests(GOOD, algorithm)))
     with pytest.raises(FetchError):
@@ -308,9 +298,6 @@ def test_a_wrong_archive_leaves_nothing_that_a_right_one_would_be_held_against(
     assert caffemodel(catalog).read_bytes() == DATA
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the .tar.gz is decompressed on the way, so its hash differs"
-)
 @pytest.mark.parametrize("encoding", ["x-gzip", "gzip"])
 def test_a_server_that_calls_the_archive_itself_an_encoding_is_understood(
     server: Server, tmp_path: Path, encoding: str

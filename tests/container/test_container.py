@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,33 @@ from docker.models.containers import Container, ContainerCollection
 
 from engines import container
 from engines.connection import connect
-from engines.container import LABEL, Ended, Run, judge, sweep
+from engines.container import Ended, Run, judge, sweep
 from loader.errors import EngineError
 
 
+@pytest.fixture(autouse=True)
+def label(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A label of this test's own: it removes things, and other runs on the engine are not its."""
+    own = f"decant.test.{uuid.uuid4().hex[:12]}"
+    monkeypatch.setattr(container, "LABEL", own)
+    return own
+
+
 @pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
+def client(label: str) -> Iterator[docker.DockerClient]:
     found = connect()
     yield found
+    for left in found.containers.list(all=True, filters={"label": label}):
+        left.remove(force=True)
+    for volume in found.volumes.list(filters={"label": label}):
+        volume.remove(force=True)
     found.close()
+
+
+def left(client: docker.DockerClient, label: str) -> list[str]:
+    found = client.containers.list(all=True, filters={"label": label})
+    volumes = client.volumes.list(filters={"label": label})
+    return [item.name for item in [*found, *volumes]]
 
 
 def run(
@@ -162,20 +181,21 @@ def test_an_image_that_is_gone_is_an_engine_error_and_nothing_is_pulled(
         run(client, "sha256:" + "0" * 64, tmp_path, "true")
 
 
-def test_a_container_removed_by_somebody_is_an_engine_error(
-    client: docker.DockerClient, image: str, tmp_path: Path
-) -> None:
-    def remove() -> None:
-        other = connect()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            for found in other.containers.list(filters={"label": LABEL}):
-                found.remove(force=True)
-                deadline = 0
-            time.sleep(0.05)
-        other.close()
+def remove_soon(label: str) -> None:
+    other = connect()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for found in other.containers.list(filters={"label": label}):
+            found.remove(force=True)
+            deadline = 0
+        time.sleep(0.05)
+    other.close()
 
-    thread = threading.Thread(target=remove)
+
+def test_a_container_removed_by_somebody_is_an_engine_error(
+    client: docker.DockerClient, image: str, label: str, tmp_path: Path
+) -> None:
+    thread = threading.Thread(target=remove_soon, args=(label,))
     thread.start()
     with pytest.raises(EngineError) as caught:
         run(client, image, tmp_path, "sleep", "30")
@@ -183,20 +203,33 @@ def test_a_container_removed_by_somebody_is_an_engine_error(
     assert "\n" not in caught.value.message
 
 
-def test_what_a_killed_client_left_is_swept_once_nobody_can_want_it(
-    client: docker.DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.xfail(strict=True, reason="the volume is still in use for a moment: removed once, 409")
+def test_a_container_removed_by_somebody_leaves_no_volume(
+    client: docker.DockerClient, image: str, label: str, tmp_path: Path
 ) -> None:
-    labels = {LABEL: str(int(time.time()) + 600)}
-    client.volumes.create("decant-test-left", labels=labels)
-    mount = docker.types.Mount("/io", "decant-test-left", type="volume")
+    thread = threading.Thread(target=remove_soon, args=(label,))
+    thread.start()
+    try:
+        with pytest.raises(EngineError):
+            run(client, image, tmp_path, "sleep", "30")
+    finally:
+        thread.join()
+    assert not left(client, label)
+
+
+def test_what_a_killed_client_left_is_swept_once_nobody_can_want_it(
+    client: docker.DockerClient, image: str, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {label: str(int(time.time()) + 600)}
+    volume = client.volumes.create(f"decant-test-{label[-12:]}", labels=labels)
+    mount = docker.types.Mount("/io", volume.name, type="volume")
     client.containers.create(image, ["true"], labels=labels, mounts=[mount])
     sweep(client)
-    assert client.containers.list(all=True, filters={"label": LABEL}), "somebody may want it"
+    assert len(left(client, label)) == 2, "somebody may still want them"
     later = time.time() + 601
     monkeypatch.setattr(container.time, "time", lambda: later)
     sweep(client)
-    assert not client.containers.list(all=True, filters={"label": LABEL})
-    assert not client.volumes.list(filters={"label": LABEL})
+    assert not left(client, label)
 
 
 class Stopped(BaseException):
@@ -204,29 +237,23 @@ class Stopped(BaseException):
 
 
 @pytest.fixture
-def stopping(client: docker.DockerClient) -> Iterator[None]:
+def stopping() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
     yield
     signal.signal(signal.SIGTERM, before)
-    for found in client.containers.list(all=True, filters={"label": LABEL}):
-        found.remove(force=True)
-    for volume in client.volumes.list(filters={"label": LABEL}):
-        volume.remove(force=True)
-
-
-def left(client: docker.DockerClient) -> list[str]:
-    found = client.containers.list(all=True, filters={"label": LABEL})
-    volumes = client.volumes.list(filters={"label": LABEL})
-    return [item.name for item in [*found, *volumes]]
 
 
 @pytest.mark.usefixtures("stopping")
 @pytest.mark.xfail(strict=True, reason="the container is made, but its name is not yet known here")
 def test_a_signal_while_the_container_is_made_leaves_nothing(
-    client: docker.DockerClient, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: docker.DockerClient,
+    image: str,
+    label: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Seen for real: 3 of 80 signals, at moments spread over the first second of a dump."""
     create = ContainerCollection.create
@@ -239,13 +266,17 @@ def test_a_signal_while_the_container_is_made_leaves_nothing(
     monkeypatch.setattr(ContainerCollection, "create", create_and_stop)
     with pytest.raises(Stopped):
         run(client, image, tmp_path, "true")
-    assert not left(client)
+    assert not left(client, label)
 
 
 @pytest.mark.usefixtures("stopping")
 @pytest.mark.xfail(strict=True, reason="a signal in `finally` ends the removal")
 def test_a_signal_while_cleaning_up_leaves_nothing(
-    client: docker.DockerClient, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: docker.DockerClient,
+    image: str,
+    label: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remove, sent = Container.remove, []
 
@@ -258,4 +289,4 @@ def test_a_signal_while_cleaning_up_leaves_nothing(
     monkeypatch.setattr(Container, "remove", stop_and_remove)
     with pytest.raises(Stopped):
         run(client, image, tmp_path, "true")
-    assert not left(client)
+    assert not left(client, label)

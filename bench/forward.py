@@ -1,0 +1,77 @@
+"""One forward pass, one thread: ours (channels_last) against nn.LocalResponseNorm in plain NCHW, and Caffe."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from engines.caffe import run_script, time_forward
+from engines.job import Job
+from loader import zoo
+from loader.errors import EngineError
+from loader.progress import SILENT
+from loader.zoo.lrn import LRN
+from tests import definitions
+
+ROOT = Path(__file__).resolve().parents[1]
+NETS = {"googlenet": (definitions.googlenet(), 224), "caffenet": (definitions.caffenet(), 227)}
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """The same module on torch's own layer."""
+    for name, child in module.named_children():
+        if isinstance(child, LRN):
+            setattr(
+                module, name, nn.LocalResponseNorm(child.size, child.alpha, child.beta, child.k)
+            )
+    return module
+
+
+@torch.no_grad()
+def seconds(module: nn.Module, x: torch.Tensor) -> float:
+    start = time.process_time()
+    module(x)
+    return time.process_time() - start
+
+
+def caffe(text: str, x: np.ndarray, repeat: int) -> float:
+    """Median CPU seconds of a forward in the container (random weights by real Caffe)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "net.prototxt").write_text(text.replace("dim: 10", f"dim: {len(x)}", 1))
+        run_script(ROOT / "tests/container/fill.py", folder, "net.caffemodel")
+        (folder / "fill.py").unlink(missing_ok=True)
+        job = Job(folder / "net.prototxt", folder / "net.caffemodel", {})
+        task = {"task": "forward", "output": "prob", "batch": len(x), "repeat": repeat + 1}
+        _, result = time_forward(job, {"data": x}, task, SILENT)
+    return statistics.median(result["laps"]["forward"][1:])
+
+
+def run() -> dict[str, str]:
+    """Ratios: above 1 is faster than the peer."""
+    torch.set_num_threads(1)
+    results = {}
+    for module, (text, side) in NETS.items():
+        for batch, rounds in ((1, 15), (16, 5)):
+            x = torch.randn(batch, 3, side, side) * 50
+            ours = zoo.build(module, {}).to(memory_format=torch.channels_last)
+            peer = plain(zoo.build(module, {}))
+            near = x.to(memory_format=torch.channels_last)
+            seconds(ours, near), seconds(peer, x)
+            times = [(seconds(ours, near), seconds(peer, x)) for _ in range(rounds)]
+            mine = statistics.median(one for one, _ in times)
+            line = (
+                f"{mine:.3f} s; {statistics.median(b / a for a, b in times):.2f} x the plain module"
+            )
+            try:
+                line += f", {caffe(text, x.numpy(), rounds) / mine:.2f} x Caffe + OpenBLAS"
+            except EngineError as error:
+                line += f" (no Caffe: {error.message})"
+            results[f"{module}, batch {batch}"] = line
+    return results

@@ -1,0 +1,102 @@
+"""caffemodel -> dump and caffemodel -> model.safetensors, in CPU time of `cp` on the same file."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.encode_caffemodel import write_v1
+
+ROOT = Path(__file__).resolve().parents[1]
+# (output, input, kernel) of each layer: the weights' sizes are those of the published nets
+VGG16 = [(64, 3, 3), (64, 64, 3), (128, 64, 3), (128, 128, 3), (256, 128, 3), *[(256, 256, 3)] * 2,
+         (512, 256, 3), *[(512, 512, 3)] * 5]  # fmt: skip
+NETS = {
+    "GoogLeNet size": ([(192, 64, 3)] * 60, [(1000, 1024)]),
+    "CaffeNet": ([(96, 3, 11), (256, 48, 5), (384, 256, 3), (384, 192, 3), (256, 192, 3)],
+                 [(4096, 9216), (4096, 4096), (1000, 4096)]),
+    "VGG-16": (VGG16, [(4096, 25088), (4096, 4096), (1000, 4096)]),
+}  # fmt: skip
+STEPS = {
+    "start": "pass",
+    "dump.h5": (
+        "from dumper import dumpfile as d; m = caffemodel.read(path)\n"
+        "layers = (d.Layer(l.name, l.type, [], [], [b.array() for b in l.blobs], [None] * len(l.blobs), [])"
+        " for l in m.layers)\n"
+        "d.write(Path(out), d.Header('n', '', '', 'reader', '', False, ''), layers, {})"
+    ),
+    "model.safetensors": (
+        "from loader import safetensors_file as s; m = caffemodel.read(path)\n"
+        "s.write(Path(out), {l.name + str(i): b.array() for l in m.layers for i, b in enumerate(l.blobs)},"
+        " hashed=False)"
+    ),
+    "sha256 and finite": (
+        "import hashlib, threading\n"
+        "t = threading.Thread(target=lambda: hashlib.file_digest(open(path, 'rb'), 'sha256')); t.start()\n"
+        "m = caffemodel.read(path)\n"
+        "assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blobs); t.join()"
+    ),
+}
+HEAD = "import sys; from pathlib import Path; import numpy; from dumper import caffemodel; path, out = sys.argv[1:]\n"
+TAIL = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('RssAnon')))"
+
+
+def make(
+    path: Path, convolutions: list[tuple[int, int, int]], matrices: list[tuple[int, int]]
+) -> None:
+    random = np.random.default_rng(1)
+    shapes = [("Convolution", (o, i, k, k)) for o, i, k in convolutions]
+    shapes += [("InnerProduct", shape) for shape in matrices]
+    write_v1(
+        path,
+        (
+            (
+                f"layer{number}",
+                kind,
+                [random.random(s, np.float32), random.random(s[0], np.float32)],
+            )
+            for number, (kind, s) in enumerate(shapes)
+        ),
+    )
+
+
+def cpu(command: list[str]) -> tuple[float, str]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+
+
+def run(rounds: int = 5) -> dict[str, str]:
+    """Medians of paired rounds; process start is subtracted, and said."""
+    results = {}
+    for name, (convolutions, matrices) in NETS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path, out = Path(folder) / "net.caffemodel", str(Path(folder) / "out")
+            make(path, convolutions, matrices)
+            times: dict[str, list[float]] = {step: [] for step in ("cp", *STEPS)}
+            memory = dict.fromkeys(STEPS, 0)
+            for _ in range(rounds):
+                times["cp"].append(cpu(["cp", str(path), out])[0])
+                for step, code in STEPS.items():
+                    seconds, said = cpu([sys.executable, "-c", HEAD + code + TAIL, str(path), out])
+                    times[step].append(seconds)
+                    memory[step] = max(memory[step], int(said))
+            start = statistics.median(times["start"])
+            copy = statistics.median(times["cp"])
+            results[f"{name}, {path.stat().st_size / 1e6:.0f} MB"] = (
+                f"cp {copy:.2f} s, start {start:.2f} s"
+            )
+            for step in list(STEPS)[1:]:
+                net = statistics.median(times[step]) - start
+                extra = (memory[step] - memory["start"]) / 1024
+                results[f"{name} -> {step}"] = (
+                    f"{net / copy:.2f} x cp after start ({net:.2f} s), {extra:.0f} MiB private above start"
+                )
+    return results

@@ -16,7 +16,9 @@ def image(*, base: str | None, which: str, as_json: bool) -> None:
         raise UsageError(f"--which {which!r}: one of {', '.join(CONTEXTS)}")
     client = connect()
     try:
-        found = find(client, which) or build(client, which, base, for_terminal())
+        # another base is another image, though its label is the same: then the engine's cache decides
+        found = None if base else find(client, which)
+        found = found or build(client, which, base, for_terminal())
         size = client.images.get(found).attrs["Size"]
     finally:
         client.close()

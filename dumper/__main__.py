@@ -41,15 +41,20 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
 
     clock.lap("import caffe")
     text = (folder / "in" / job["prototxt"]).read_bytes().decode()
-    runnable = net.runnable_text(text)
+    probe = _probe(job, folder)
+    shapes = {name: array.shape for name, array in probe.items()}
+    net_name, runnable = net.runnable_text(text, shapes)
     target = folder / "out" / "net.prototxt"
     target.write_text(runnable)
-    probe = _probe(job, folder)
-    caffe_net = net.build(target, {name: array.shape for name, array in probe.items()})
-    notes = net.fill(caffe_net, folder / "in" / job["caffemodel"]) if job["caffemodel"] else []
+    caffe_net = net.build(target, shapes)
+    notes = []
+    if job["caffemodel"]:
+        notes = net.fill(caffe_net, folder / "in" / job["caffemodel"])
+    else:
+        net.refuse_unfilled(caffe_net)
     clock.lap("load")
     header = dumpfile.Header(
-        net_name=str(caffe_net.name) if hasattr(caffe_net, "name") else _net_name(runnable),
+        net_name=net_name,
         prototxt=text,
         prototxt_run=runnable,
         engine="caffe",
@@ -75,8 +80,9 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     clock.lap("import caffe")
     text = (folder / "in" / job["prototxt"]).read_bytes().decode()
     target = folder / "out" / "net.prototxt"
-    target.write_text(net.runnable_text(text))
     inputs = _probe(job, folder)
+    shapes = {name: array.shape for name, array in inputs.items()}
+    target.write_text(net.runnable_text(text, shapes)[1])
     count, batch = len(next(iter(inputs.values()))), int(job["batch"])
     outputs = []
     caffe_net, shape = None, 0
@@ -116,12 +122,6 @@ def _probe(job: Dict[str, Any], folder: Path) -> Dict[str, np.ndarray]:
         return {}
     with np.load(str(folder / "in" / job["probe"]), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
-
-
-def _net_name(text: str) -> str:
-    """MessageToString writes `name: "..."` first, escaped as JSON is for plain names."""
-    first = text.split("\n", 1)[0]
-    return first[len('name: "') : -1] if first.startswith('name: "') else ""
 
 
 def _closing(result: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:

@@ -73,8 +73,10 @@ def version() -> str:
     return str(caffe.__version__)
 
 
-def runnable_text(text: str) -> str:
-    """The text that Caffe is given: checked for side effects, and without fillers.
+def runnable_text(text: str, shapes: Mapping[str, Sequence[int]]) -> Tuple[str, str]:
+    """(net name, the text that Caffe is given): checked for side effects, and without fillers.
+
+    Inputs that declare no shape get the probe's.
 
     Fillers are stripped because every blob is filled from the file, and filling costs more than
     loading. Raises Refused when Caffe's own parser rejects the text.
@@ -89,12 +91,26 @@ def runnable_text(text: str) -> str:
             ["a field of a fork, or of Caffe after 1.0; --engine reader takes the parameters"],
         ) from None
     layers = list(net.layer) + list(net.layers)
+    if any("\0" in name for layer in layers for name in [layer.name, *layer.bottom, *layer.top]):
+        raise Refused("input", "the prototxt has a name with a zero byte; rename the layer")
     found = [line for layer in layers for line in _side_effects(layer)]
     if found:
         raise Refused("unsupported", "the prototxt would read or write files or run code", found)
     for layer in layers:
         _strip_fillers(layer)
-    return str(text_format.MessageToString(net))
+    _give_shapes(net, shapes)
+    return str(net.name), str(text_format.MessageToString(net))
+
+
+def _give_shapes(net: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Without a shape Caffe drops a legacy input, and makes an empty blob of an Input layer's top."""
+    if net.input and not net.input_dim and not net.input_shape:
+        for name in net.input:
+            net.input_shape.add().dim.extend(shapes.get(name, [1]))
+    for layer in net.layer:
+        if layer.type == "Input" and not layer.input_param.shape:
+            for top in layer.top:
+                layer.input_param.shape.add().dim.extend(shapes.get(top, [1]))
 
 
 def _submessages(message: Any) -> Iterator[Any]:
@@ -160,6 +176,13 @@ def _refuse_duplicates(net: Any) -> None:
             "two layers of one name, with parameters: Caffe would fill only the first",
             [f"layer {name!r}: {names.count(name)} times" for name in twice],
         )
+
+
+def refuse_unfilled(net: Any) -> None:
+    """Without a caffemodel a net may have no parameters: Caffe's zeros are not weights."""
+    found = ["layer {!r}, blob {}".format(name, number) for name, number, _ in _blobs(net)]
+    if found:
+        raise Refused("input", "the net has parameters, and no caffemodel was given", found)
 
 
 def fill(net: Any, caffemodel: Path) -> List[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +193,7 @@ def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, 
                 f"{job.caffemodel or job.prototxt}: {reason}; is {job.prototxt} its net?"
             )
         raise EngineError(reason)
-    result: dict[str, Any] = json.loads(file.read_text())
+    result = _record(file)
     if result["ok"]:
         return result
     if result["kind"] == "bug":
@@ -201,6 +202,27 @@ def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, 
     about = job.prototxt if result["kind"] == "unsupported" else job.caffemodel or job.prototxt
     first = f": {result['details'][0]}" if result["details"] else ""
     raise error(f"{about}: {result['error']}{first}", result["details"])
+
+
+RECORD: dict[bool, dict[str, type]] = {
+    True: {"file": str, "size": int, "sha256": str, "layers": int, "caffe_version": str, "notes": list,
+           "seconds": dict, "peak_memory": int},
+    False: {"kind": str, "error": str, "details": list, "traceback": str},
+}  # fmt: skip
+
+
+def _record(file: Path) -> dict[str, Any]:
+    """result.json as the protocol says; the container ran somebody's net and may write anything."""
+    try:
+        result = json.loads(file.read_text())
+        whole = isinstance(result, dict) and all(
+            isinstance(result.get(name), kind) for name, kind in RECORD[result["ok"]].items()
+        )
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise EngineError("the container's closing record is not ours; the net may be hostile")
+    return dict(result)
 
 
 def _read_dump(file: Path, result: dict[str, Any]) -> dumpfile.Dump:
@@ -222,8 +244,12 @@ def _read_dump(file: Path, result: dict[str, Any]) -> dumpfile.Dump:
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """By hand: `np.savez` takes names as parameters, and one of its own is called `file`."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.asarray(array, np.float32) for name, array in arrays.items()})  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array, np.float32), allow_pickle=False)
     return buffer.getvalue()
 
 

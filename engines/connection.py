@@ -27,6 +27,8 @@ def connect() -> docker.DockerClient:
         raise EngineError(f"DOCKER_CERT_PATH or DOCKER_TLS_VERIFY is wrong: {error}") from None
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise EngineError(_unreachable(error)) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError(_unreachable(error)) from None
     if tuple(int(part) for part in version.split(".")) < API:
         raise EngineError(
             f"the Docker engine at {endpoint()} speaks API {version}, "
@@ -37,7 +39,16 @@ def connect() -> docker.DockerClient:
 
 def endpoint() -> str:
     """Where the engine is looked for."""
-    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    given = os.environ.get("DOCKER_HOST")
+    if given:
+        return given
+    from docker.context import ContextAPI
+
+    try:
+        context = ContextAPI.get_current_context()
+    except Exception:  # a context that cannot be read is not what the SDK will use either
+        context = None
+    return str(context.Host) if context and context.Host else "unix:///var/run/docker.sock"
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -66,7 +77,10 @@ def _unreachable(error: BaseException) -> str:
             f"no Docker engine answers at {where}: start Docker or set DOCKER_HOST; "
             "--engine reader needs none"
         )
-    return f"DOCKER_HOST={where}: {_first_line(str(cause))}"
+    return (
+        f"what answers at DOCKER_HOST={where} is no Docker engine that we can talk to "
+        f"({_first_line(str(cause))}): set DOCKER_HOST, or use --engine reader"
+    )
 
 
 def _first_line(text: str) -> str:
@@ -87,7 +101,8 @@ def engine_errors(doing: str) -> Iterator[None]:
         ) from None
     except docker.errors.APIError as error:
         explanation = _first_line(str(error.explanation or error))
-        step = "free space on the engine's disk" if "no space left" in explanation else "see above"
+        full = "no space left" in explanation
+        step = "free space on the engine's disk" if full else "`decant doctor` looks at the engine"
         raise EngineError(f"{doing}: the Docker engine says: {explanation} ({step})") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise EngineError(

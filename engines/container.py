@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,13 +65,16 @@ def run(client: docker.DockerClient, job: Run) -> Ended:
     sweep(client)
     name = f"decant-{uuid.uuid4().hex[:12]}"
     labels = {LABEL: str(int(time.time()) + job.limit + 600)}
-    with engine_errors("running the container"), _volume(client, name, labels):
-        container = client.containers.create(**_options(client, job, name, labels))
+    with engine_errors("running the container"):
         try:
+            client.volumes.create(name, labels=labels)
+            container = client.containers.create(**_options(client, job, name, labels))
             _send(container, job, *_ids(client))
             return _watch(container, job)
         finally:
-            _remove(container)
+            # by name: a signal can come before this program knows what was made
+            with _signals_held():
+                _clean(client, name)
 
 
 def _watch(container: Container, job: Run) -> Ended:
@@ -102,27 +107,35 @@ def _send(container: Container, job: Run, uid: int, gid: int) -> None:
 
 
 @contextmanager
-def _volume(client: docker.DockerClient, name: str, labels: dict[str, str]) -> Iterator[None]:
-    """`remove(v=True)` of a container takes anonymous volumes only: this one by its own name."""
-    import docker
-
-    volume = client.volumes.create(name, labels=labels)
+def _signals_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the cleaning up is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
-        try:
-            volume.remove(force=True)
-        except docker.errors.NotFound:
-            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _remove(container: Container) -> None:
+def _clean(client: docker.DockerClient, name: str) -> None:
+    """Remove the container, then the volume, which stays in use for a moment longer."""
     import docker
 
-    try:
-        container.remove(force=True, v=True)
-    except docker.errors.NotFound:
-        pass
+    # NotFound: it was never made; 409: somebody else is removing it already
+    with suppress(docker.errors.APIError):
+        client.containers.get(name).remove(force=True, v=True)
+    for _ in range(50):
+        try:
+            client.volumes.get(name).remove(force=True)
+            return
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            if error.status_code != 409:
+                raise
+            time.sleep(0.1)
 
 
 def sweep(client: docker.DockerClient) -> None:
@@ -137,8 +150,10 @@ def sweep(client: docker.DockerClient) -> None:
         found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
         items: list[Any] = [*found, *client.volumes.list(filters={"label": LABEL})]
         for item in items:
-            labels = item.labels if hasattr(item, "labels") else item.attrs.get("Labels") or {}
-            if int((labels or {}).get(LABEL, "0")) > time.time():
+            labels = item.labels if hasattr(item, "labels") else item.attrs.get("Labels")
+            until = str((labels or {}).get(LABEL, ""))
+            # a label that is no time is not ours to judge
+            if not until.isdigit() or int(until) > time.time():
                 continue
             try:
                 item.remove(force=True)
@@ -148,7 +163,7 @@ def sweep(client: docker.DockerClient) -> None:
 
 def _ids(client: docker.DockerClient) -> tuple[int, int]:
     """The caller; under a rootless engine the container's root is the caller."""
-    if "name=rootless" in client.info().get("SecurityOptions", []):
+    if "name=rootless" in (client.info().get("SecurityOptions") or []):
         return 0, 0
     return os.getuid(), os.getgid()
 

@@ -71,9 +71,9 @@ def crosscheck(dump: Dump, model: Caffemodel, ignored: Sequence[str]) -> None:
     wrong = []
     for layer in dump.layers:
         for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True)):
-            if owner is not None:
-                continue
             source = sources.get(layer.name)
+            if owner is not None and (source is None or number >= len(source.blobs)):
+                continue
             if source is None or number >= len(source.blobs):
                 wrong.append(f"layer {layer.name!r}, blob {number}: not in the caffemodel")
             elif not same_bits(array, source.blobs[number].array()):

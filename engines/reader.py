@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from dumper import caffemodel, dumpfile
-from engines.crosscheck import check_names, refuse
+from engines.crosscheck import check_names, refuse, same_bits
 from engines.job import Job, StageOne
 from loader.errors import BadInput
-from loader.graph import Net, owners, read_net
+from loader.graph import Layer, Net, owners, read_net
 from loader.progress import Progress
 
 # Layer types that always hold parameters, at TEST, whatever else the layer says: a net layer of such
@@ -23,6 +23,11 @@ WITH_BLOBS = {
     "Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "PReLU", "LSTM", "RNN",
     "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise",
 }  # fmt: skip
+PARAMETERS = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
 # Axes of each blob in Caffe's own net, for files with legacy shapes (1 x 1 x N x K for N x K). Only
 # types that existed in the era of legacy shapes; base_conv_layer.cpp, inner_product_layer.cpp.
 LEGACY_AXES = {"Convolution": (4, 1), "Deconvolution": (4, 1), "InnerProduct": (2, 1)}
@@ -81,6 +86,7 @@ def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[du
             for number, blob in enumerate(source.blobs):
                 record.params.append(_shaped(blob, layer.type, number))
                 record.owners.append(lent.get(number))
+            wrong += misfits(layer, [array.shape for array in record.params])
         elif lent:
             # HDF5 files hold a shared blob once, with its owner (net.cpp:821)
             record.params = [np.empty(0, np.float32) for _ in lent]
@@ -96,6 +102,7 @@ def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[du
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
         wrong += check_names(model, net.layers, places, job.ignored_layers)
+        wrong += _different_copies(layers)
         wrong += _not_finite(layers)
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers
@@ -119,6 +126,51 @@ def _shaped(blob: caffemodel.Blob, kind: str, number: int) -> np.ndarray:
         if shape[:extra] == (1,) * extra:
             shape = shape[extra:]
     return blob.array().reshape(shape)
+
+
+def _different_copies(layers: list[dumpfile.Layer]) -> list[str]:
+    """An unshared model in a sharing net: Caffe would take the file's last copy for all."""
+    return [
+        f"layer {layer.name!r}, blob {number}: shared with layer {layers[owner[0]].name!r}, but the "
+        "file has other values for it"
+        for layer in layers
+        for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True))
+        if owner is not None
+        and array.size
+        and not same_bits(array, layers[owner[0]].params[owner[1]])
+    ]
+
+
+def misfits(layer: Layer, shapes: list[tuple[int, ...]]) -> list[str]:
+    """What the definition alone says of a layer's blobs: their number, axes, and outputs.
+
+    base_conv_layer.cpp and inner_product_layer.cpp; what depends on the input's shape is for stage 2.
+    """
+    place = PARAMETERS.get(layer.type)
+    if place is None:
+        return []
+    param = layer.fields.message(place)
+    about = f"line {layer.line}: layer {layer.name!r}"
+    try:
+        count, outputs = 1 + param.boolean("bias_term", True), param.integer("num_output")
+        first = 1 if param.boolean("transpose") else 0
+        axes = 2 if layer.type == "InnerProduct" else 2 + max(2, len(param.texts("kernel_size")))
+    except ValueError as error:
+        return [f"{about}: {error}"]
+    if len(shapes) != count:
+        return [f"{about}: {len(shapes)} blobs in the file, the definition has {count}"]
+    wrong = []
+    exact = layer.type == "InnerProduct" or param.integer("axis", 1) == 1
+    weight = shapes[0]
+    output_axis = 1 if layer.type == "Deconvolution" else first
+    scale = param.integer("group", 1) if layer.type == "Deconvolution" else 1
+    if (exact and len(weight) not in (axes, 3, 5)) or len(weight) <= output_axis:
+        wrong.append(f"{about}: weights of shape {weight}, the definition has {axes} axes")
+    elif weight[output_axis] * scale != outputs:
+        wrong.append(f"{about}: weights of shape {weight}, the definition has {outputs} outputs")
+    if count == 2 and int(np.prod(shapes[1])) != outputs:
+        wrong.append(f"{about}: a bias of shape {shapes[1]}, the definition has {outputs} outputs")
+    return wrong
 
 
 def _not_finite(layers: list[dumpfile.Layer]) -> list[str]:

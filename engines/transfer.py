@@ -68,17 +68,25 @@ def fetch_one(container: Container, path: str, target: Path, limit: int) -> bool
     if size > limit:
         raise EngineError(f"{path}: {size} bytes came out of the container, over {limit}")
     raw = io.BufferedReader(_Chunks(stream), 2 * BLOCK)
-    with tarfile.open(fileobj=raw, mode="r|") as archive:
-        member = archive.next()
-        if member is None or not member.isreg() or member.size > limit:
-            raise EngineError(f"{path}: not one regular file; the net may be hostile")
-        source = archive.extractfile(member)
-        assert source is not None
-        with target.open("wb") as out:
-            shutil.copyfileobj(source, out, BLOCK)
-            out.flush()
-            os.fsync(out.fileno())
+    try:
+        with tarfile.open(fileobj=raw, mode="r|") as archive:
+            member = archive.next()
+            if member is None or not member.isreg() or member.size > limit:
+                raise EngineError(f"{path}: not one regular file; the net may be hostile")
+            _save(archive, member, target)
+    except tarfile.TarError as error:
+        target.unlink(missing_ok=True)
+        raise EngineError(f"{path}: cut off on its way out of the container ({error})") from None
     return True
+
+
+def _save(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    source = archive.extractfile(member)
+    assert source is not None
+    with target.open("wb") as out:
+        shutil.copyfileobj(source, out, BLOCK)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 class _Chunks(io.RawIOBase):

@@ -77,6 +77,9 @@ def net_from_text(text: str, file: str) -> Net:
 
 def _layer(message: Message, file: str) -> Layer:
     kind = message.text("type")
+    names = [message.text("name"), *message.texts("bottom"), *message.texts("top")]
+    if any("\0" in name for name in (kind, *names)):
+        raise BadInput(f"{file}:{message.line}: a name with a zero byte; rename the layer")
     if not kind:
         raise BadInput(f"{file}:{message.line}: layer {message.text('name')!r} has no type")
     return Layer(

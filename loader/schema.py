@@ -1,7 +1,8 @@
-"""The schema of BVLC Caffe 1.0, by names: which nets stock Caffe can parse, and which not.
+"""The schema of the image's Caffe, by names: which nets stock Caffe can parse, and which not.
 
-From caffe.proto at tag 1.0. `name:Message` is a field that holds a message; everything else is a
-scalar. Forks and Caffe after 1.0 add fields and types: what is not here, stock Caffe rejects.
+Debian's package is BVLC's master of August 2018: tag 1.0 with Clip, Swish and round_mode.
+`name:Message` is a field that holds a message; everything else is a scalar. What is not here is a
+fork's, and stock Caffe rejects it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ if TYPE_CHECKING:
     from loader.graph import Net
     from loader.prototxt import Message
 
-AFTER_1_0 = {"Clip", "Swish", "clip_param", "swish_param", "round_mode"}
-
-# Layer types registered in Caffe 1.0 (LayerRegistry), CPU build with Python layers.
+# Layer types registered in it (LayerRegistry), CPU build with Python layers.
 TYPES = frozenset(
     {
-        "AbsVal", "Accuracy", "ArgMax", "BNLL", "BatchNorm", "BatchReindex", "Bias", "Concat",
+        "AbsVal", "Accuracy", "ArgMax", "BNLL", "BatchNorm", "BatchReindex", "Bias", "Clip", "Concat",
         "ContrastiveLoss", "Convolution", "Crop", "Data", "Deconvolution", "Dropout",
         "DummyData", "ELU", "Eltwise", "Embed", "EuclideanLoss", "Exp", "Filter", "Flatten",
         "HDF5Data", "HDF5Output", "HingeLoss", "Im2col", "ImageData", "InfogainLoss",
         "InnerProduct", "Input", "LRN", "LSTM", "LSTMUnit", "Log", "MVN", "MemoryData",
         "MultinomialLogisticLoss", "PReLU", "Parameter", "Pooling", "Power", "Python", "RNN",
-        "ReLU", "Reduction", "Reshape", "SPP", "Scale", "Sigmoid", "SigmoidCrossEntropyLoss",
+        "ReLU", "Reduction", "Reshape", "SPP", "Swish", "Scale", "Sigmoid", "SigmoidCrossEntropyLoss",
         "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "TanH", "Threshold", "Tile",
         "WindowData",
     }
@@ -36,6 +35,8 @@ MESSAGES = {
     "Bias": ("axis num_axes filler:Filler"),
     "BlobProto": ("num channels height width data diff shape:BlobShape double_data double_diff"),
     "BlobShape": ("dim"),
+    "Clip": ("min max"),
+    "Swish": ("beta"),
     "Concat": ("concat_dim axis"),
     "ContrastiveLoss": ("margin legacy_version"),
     "Convolution": (
@@ -70,6 +71,7 @@ MESSAGES = {
     "Layer": (
         "name type bottom top loss_weight param:ParamSpec blobs:BlobProto "
         "include:NetStateRule exclude:NetStateRule phase propagate_down pooling_param:Pooling "
+        "clip_param:Clip swish_param:Swish "
         "lrn_param:LRN batch_norm_param:BatchNorm scale_param:Scale bias_param:Bias "
         "convolution_param:Convolution inner_product_param:InnerProduct embed_param:Embed "
         "relu_param:ReLU prelu_param:PReLU elu_param:ELU sigmoid_param:Sigmoid "
@@ -100,7 +102,7 @@ MESSAGES = {
     "Parameter": ("shape:BlobShape"),
     "Pooling": (
         "pool kernel_size stride pad kernel_h kernel_w stride_h stride_w pad_h pad_w engine "
-        "global_pooling"
+        "global_pooling round_mode"
     ),
     "Power": ("power scale shift"),
     "Python": ("module layer param_str share_in_parallel"),
@@ -162,14 +164,8 @@ def unknown_to_caffe(net: Net) -> list[str]:
     found = _unknown_fields(net.source, "Net", "")
     for layer in net.layers:
         if layer.type not in TYPES:
-            found.append(
-                f"line {layer.line}: layer {layer.name!r}: type {layer.type}{_age(layer.type)}"
-            )
+            found.append(f"line {layer.line}: layer {layer.name!r}: type {layer.type} (a fork's)")
     return found
-
-
-def _age(word: str) -> str:
-    return " (Caffe after 1.0)" if word in AFTER_1_0 else " (a fork's)"
 
 
 def _unknown_fields(message: Message, kind: str, place: str) -> list[str]:
@@ -178,7 +174,7 @@ def _unknown_fields(message: Message, kind: str, place: str) -> list[str]:
     for field in message.fields:
         inner = known.get(field.name)
         if inner is None:
-            found.append(f"line {field.line}: {place}field {field.name}{_age(field.name)}")
+            found.append(f"line {field.line}: {place}field {field.name} (a fork's)")
         elif inner and not isinstance(field.value, str):
             name = field.value.text("name") if kind in ("Net", "V1Layer") else ""
             found += _unknown_fields(field.value, inner, f"layer {name!r}: " if name else place)

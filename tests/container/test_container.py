@@ -203,7 +203,6 @@ def test_a_container_removed_by_somebody_is_an_engine_error(
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.xfail(strict=True, reason="the volume is still in use for a moment: removed once, 409")
 def test_a_container_removed_by_somebody_leaves_no_volume(
     client: docker.DockerClient, image: str, label: str, tmp_path: Path
 ) -> None:
@@ -247,7 +246,6 @@ def stopping() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("stopping")
-@pytest.mark.xfail(strict=True, reason="the container is made, but its name is not yet known here")
 def test_a_signal_while_the_container_is_made_leaves_nothing(
     client: docker.DockerClient,
     image: str,
@@ -270,7 +268,6 @@ def test_a_signal_while_the_container_is_made_leaves_nothing(
 
 
 @pytest.mark.usefixtures("stopping")
-@pytest.mark.xfail(strict=True, reason="a signal in `finally` ends the removal")
 def test_a_signal_while_cleaning_up_leaves_nothing(
     client: docker.DockerClient,
     image: str,

@@ -294,14 +294,12 @@ def test_a_probe_for_half_of_the_inputs_is_refused(tmp_path: Path) -> None:
 # -- known faults, each announced by the test that will pass
 
 
-@pytest.mark.xfail(strict=True, reason="Caffe's zeros are dumped as if they were weights")
 def test_a_net_with_parameters_and_no_weights_is_refused(tmp_path: Path) -> None:
     """The reader refuses it; without a caffemodel nothing fills, and nothing looks for the NaN."""
     with pytest.raises(BadInput, match="'conv'"):
         dump(tmp_path, NET + INPUT + conv(), None)
 
 
-@pytest.mark.xfail(strict=True, raises=BadInput, reason="the text is given to Caffe without shapes")
 @pytest.mark.parametrize(
     "text", ['input: "data"\n', 'layer { name: "data" type: "Input" top: "data" }\n']
 )
@@ -335,9 +333,9 @@ def test_equal_copies_of_a_shared_blob_are_taken(tmp_path: Path) -> None:
     ("engine", "order"),
     [
         ("caffe", (0, 1)),
-        pytest.param("caffe", (1, 0), marks=pytest.mark.xfail(strict=True, reason="one is lost")),
-        pytest.param("reader", (0, 1), marks=pytest.mark.xfail(strict=True, reason="one is lost")),
-        pytest.param("reader", (1, 0), marks=pytest.mark.xfail(strict=True, reason="one is lost")),
+        pytest.param("caffe", (1, 0)),
+        pytest.param("reader", (0, 1)),
+        pytest.param("reader", (1, 0)),
     ],
 )
 def test_different_copies_of_a_shared_blob_are_refused(
@@ -349,14 +347,12 @@ def test_different_copies_of_a_shared_blob_are_refused(
         dump(tmp_path, SHARED, encode.net("current", [twins[n] for n in order]), engine)
 
 
-@pytest.mark.xfail(strict=True, reason="the name is cut out of escaped text")
 def test_both_engines_read_the_same_net_name(tmp_path: Path) -> None:
     text = 'name: "a\\"b é"\n' + INPUT + conv()
     names = {dump(tmp_path, text, GOOD, engine).net_name for engine in ENGINES}
     assert names == {'a"b é'}
 
 
-@pytest.mark.xfail(strict=True, reason="ValueError from h5py, and a bug of the dumper")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_name_with_a_zero_byte_is_bad_input(engine: str, tmp_path: Path) -> None:
     text = NET + INPUT + conv() + layer("x\\000y", "ReLU", "conv", "conv")
@@ -392,10 +388,7 @@ WRONG = {
     "engine",
     [
         "caffe",
-        pytest.param(
-            "reader",
-            marks=pytest.mark.xfail(strict=True, reason="found in stage 2 only; `dump` succeeds"),
-        ),
+        "reader",
     ],
 )
 def test_blobs_that_do_not_fit_the_layer_are_refused(
@@ -416,7 +409,6 @@ pathlib.Path(sys.argv[1], "caffe.json").write_text(text)
 """
 
 
-@pytest.mark.xfail(strict=True, reason="Clip, Swish and round_mode: the image's Caffe has them")
 def test_the_schema_is_that_of_the_images_caffe(tmp_path: Path) -> None:
     """The table decides which nets Caffe is asked about: it must be this Caffe's, not tag 1.0's."""
     (tmp_path / "list.py").write_text(LIST)

@@ -67,9 +67,6 @@ def test_autos_reason_names_the_whole_endpoint(monkeypatch: pytest.MonkeyPatch) 
     assert "unix:///var/run/docker.sock" in choose("auto", net()).reason
 
 
-@pytest.mark.xfail(
-    strict=True, reason="schema.py is tag 1.0's; the image's Caffe is of August 2018"
-)
 @pytest.mark.parametrize(
     "layer",
     [

@@ -136,7 +136,6 @@ def test_what_is_no_engine_is_one_line(
     assert server in refused().message
 
 
-@pytest.mark.xfail(strict=True, reason="the message is `DOCKER_HOST=tcp://...: 0`")
 def test_a_web_server_is_said_to_be_no_docker_engine(
     monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
@@ -146,7 +145,6 @@ def test_a_web_server_is_said_to_be_no_docker_engine(
     assert "Docker engine" in refused().message
 
 
-@pytest.mark.xfail(strict=True, reason="endpoint() ignores the CLI's context, which the SDK uses")
 def test_the_endpoint_named_is_the_one_that_was_tried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -189,7 +187,6 @@ def test_an_error_in_mid_work_is_one_line(raised: Exception, expected: str) -> N
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.xfail(strict=True, reason="ends in `(see above)`, and nothing is above")
 def test_an_engines_refusal_ends_in_a_next_step() -> None:
     raised = docker.errors.APIError("x", response(400), "invalid mount config")
     with pytest.raises(EngineError) as caught, engine_errors("running the container"):

@@ -98,7 +98,6 @@ def test_a_borrowed_blob_is_its_owners_business(tmp_path: Path) -> None:
     crosscheck(dump, model(tmp_path, both), ())
 
 
-@pytest.mark.xfail(strict=True, reason="copies of a shared blob are not compared with each other")
 def test_two_different_copies_of_a_shared_blob_are_refused(tmp_path: Path) -> None:
     """The last one in the file wins in Caffe; here it is the owner's, and the other is lost."""
     dump = dumped(WEIGHT, BIAS)

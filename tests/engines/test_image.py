@@ -134,7 +134,6 @@ def test_the_default_base_is_pinned_by_digest() -> None:
     assert set(digest) <= set("0123456789abcdef")
 
 
-@pytest.mark.xfail(strict=True, reason="an image of another base has the same label, and is found")
 def test_make_image_with_a_base_builds_on_that_base(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from engines.choose import choose
 from engines.job import Job
 from engines.reader import dump
 from loader.errors import BadInput, Unsupported
-from loader.graph import net_from_text, read_net
+from loader.graph import read_net
 from loader.progress import SILENT
 from tests import encode_caffemodel as encode
 from tests.container.test_silent_failures import CONV, FC, TEXT
@@ -82,13 +82,3 @@ def test_a_net_that_stock_caffe_cannot_parse_goes_to_the_reader(cases: Path) -> 
         assert choose("auto", net).name == "reader"
         with pytest.raises(Unsupported, match="line"):
             choose("caffe", net)
-
-
-def test_what_is_newer_than_caffe_1_0_is_said() -> None:
-    net = net_from_text(
-        TEXT
-        + 'layer { name: "c" type: "Clip" bottom: "fc" top: "c" clip_param { min: 0 max: 6 } }',
-        "n",
-    )
-    with pytest.raises(Unsupported, match="Caffe after 1.0"):
-        choose("caffe", net)

@@ -41,7 +41,7 @@ def test_a_dump_comes_back_as_it_went_in(suffix: str, tmp_path: Path) -> None:
     dumpfile.write(path, HEADER, iter(given_layers), probe)
     found = dumpfile.read(path)
     assert Header(**{k: getattr(found, k) for k in vars(HEADER)}) == HEADER
-    for one, other in zip(found.layers, given_layers, strict=True):
+    for one, other in zip(found.layers, given_layers):
         assert (one.name, one.type, one.bottoms, one.tops, one.owners) == (
             other.name, other.type, other.bottoms, other.tops, other.owners,
         )  # fmt: skip

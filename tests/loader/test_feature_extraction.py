@@ -1,0 +1,36 @@
+"""torchvision's feature extraction on the zoo; its missing operators declared where they are."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from loader import zoo
+
+OPERATORS = (
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "roi_align(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width,"
+    " int sampling_ratio, bool aligned) -> Tensor",
+)
+
+
+def test_features_of_googlenet_can_be_extracted() -> None:
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in OPERATORS:
+        library.define(operator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extraction = pytest.importorskip(
+            "torchvision.models.feature_extraction", exc_type=Exception
+        )
+        net = zoo.build("googlenet", {})
+        extractor = extraction.create_feature_extractor(net, ["norm1.mul_1", "inception_4c.cat"])
+    x = torch.randn(1, 3, 224, 224) * 50
+    with torch.no_grad():
+        found = extractor(x)
+        expected = net.norm1(net.pool1(net.relu1(net.conv1(x))))
+    assert found["inception_4c.cat"].shape == (1, 512, 14, 14)
+    torch.testing.assert_close(found["norm1.mul_1"], expected)

@@ -45,9 +45,7 @@ def test_a_dump_comes_back_as_it_went_in(suffix: str, tmp_path: Path) -> None:
         assert (one.name, one.type, one.bottoms, one.tops, one.owners) == (
             other.name, other.type, other.bottoms, other.tops, other.owners,
         )  # fmt: skip
-        for a, b in zip(
-            one.params + one.activations, other.params + other.activations, strict=True
-        ):
+        for a, b in zip(one.params + one.activations, other.params + other.activations):
             assert a.shape == b.shape
             assert np.array_equal(a, b)
             assert not a.flags.writeable

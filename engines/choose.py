@@ -49,5 +49,5 @@ def _by_engine() -> Choice:
     try:
         connect().close()
     except EngineError as error:
-        return Choice("reader", f"{error.message.split(': ')[0]}; no activations, so no parity")
+        return Choice("reader", f"{error.message.split(': ')[0]}; it brings no activations")
     return Choice("caffe", f"a Docker engine answers at {endpoint()}")

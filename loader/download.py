@@ -62,6 +62,13 @@ def _why(error: Exception) -> str:
     if answer is not None:
         return f"HTTP {answer.status_code} {answer.reason}"
     text = str(error)
+    for mark, meaning in (
+        ("NameResolutionError", "the host's name cannot be resolved"),
+        ("Connection refused", "the host refuses the connection"),
+        ("timed out", "the host did not answer in time"),
+    ):
+        if mark in text:
+            return meaning
     return (text.splitlines() or [type(error).__name__])[0][:200]
 
 

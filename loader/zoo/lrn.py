@@ -32,9 +32,10 @@ class LRN(nn.Module):
         total = total.add_(self.k)
         if self.beta != 0.75:
             return total.pow(-self.beta).mul_(x)
-        # s ** -0.75 by roots: a power costs as much as the rest together
+        # s ** -0.75 by roots: a power costs as much as the rest together. pow(0.5) is the square root,
+        # but keeps its input for the gradient, not its output, which can then be worked on in place
         root = total.rsqrt_()
-        return (root.sqrt() * root).mul_(x)
+        return root.pow(0.5).mul_(root).mul_(x)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

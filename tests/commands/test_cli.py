@@ -180,3 +180,39 @@ def test_the_command_line_starts_quickly_without_heavy_imports() -> None:
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_parity_failure_names_the_first_layer_and_leaves_no_artifact(tmp_path: Path) -> None:
+    from dumper import dumpfile
+
+    dump = dumpfile.read(MODEL / "reference.h5")
+    for layer in dump.layers:
+        if layer.name in ("conv2", "ip2"):
+            layer.activations = [layer.activations[0] * 1.001]
+    dumpfile.write(tmp_path / "dump.h5", dump, dump.layers, dump.probe)
+    done = run("load", "dump.h5", "--model", "lenet_digits", cwd=tmp_path, code=6)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "'conv2' (Convolution) is the first of 2" in last
+    assert not (tmp_path / "artifacts" / "lenet_digits").exists()
+    evidence = json.loads((tmp_path / "parity.json").read_text())
+    assert evidence["first_failure"] == "conv2"
+
+
+def test_a_failed_conversion_leaves_the_old_artifact(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    before = (tmp_path / "artifacts/lenet_digits/SHA256SUMS").read_text()
+    (tmp_path / "bad").write_bytes(b"<html>")
+    run(
+        "convert", "lenet_digits", "--caffemodel", "bad", "--engine", "reader", cwd=tmp_path, code=3
+    )
+    assert (tmp_path / "artifacts/lenet_digits/SHA256SUMS").read_text() == before
+
+
+def test_a_changed_artifact_is_found_by_validate(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    path = tmp_path / "artifacts/lenet_digits/model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    done = run("validate", cwd=tmp_path, code=6)
+    assert "model.safetensors is not what SHA256SUMS says" in done.stderr

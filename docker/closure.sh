@@ -22,5 +22,8 @@ while read -r library; do
     cp -L "$library" "$target$library"
 done
 
+# which packages the copied files are from; alternatives belong to none, so OpenBLAS is named
 mkdir -p "$target/usr/share/decant"
-dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > "$target/usr/share/decant/packages.txt"
+(find "$target" -type f | sed "s|^$target||" | xargs dpkg -S 2>/dev/null | cut -d: -f1 || true
+ echo libopenblas0-pthread) | sort -u |
+xargs dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > "$target/usr/share/decant/packages.txt"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], hashed: bool = True) ->
     return digest.hexdigest() if hashed else ""
 
 
-def blocks(array: np.ndarray):  # type: ignore[no-untyped-def]
+def blocks(array: np.ndarray) -> Iterator[memoryview]:
     """The array's bytes, C order, little-endian, in pieces; no copy of a mapped array is kept."""
     flat = array.reshape(-1)
     if flat.dtype.byteorder == ">":

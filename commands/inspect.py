@@ -58,7 +58,8 @@ def _read(file: Path) -> tuple[str, list[Row]]:
     except (dumpfile.DumpError, caffemodel.CaffemodelError) as error:
         raise BadInput(str(error)) from None
     return f"caffemodel ({model.era})", [
-        _row(layer.name, layer.type, [blob.shape for blob in layer.blobs]) for layer in model.layers
+        _row(layer.name, layer.type, [blob.shape for blob in layer.blobs if blob])
+        for layer in model.layers
     ]
 
 

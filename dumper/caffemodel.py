@@ -8,6 +8,8 @@ accepts in silence (a web page, an empty file, trailing bytes, names twice) is r
 from __future__ import annotations
 
 import mmap
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,9 @@ from dumper.era import V0_TYPES, V1_TYPES, looks_like
 from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
 
 MAX_LAYERS = 10_000
+MAX_LAYER_BLOBS, MAX_BLOBS = 1_000, 50_000
+MAX_RUNS = 1_000
+MAX_AXES = 32
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK = 1 << 20
 
@@ -26,6 +31,8 @@ _CHUNK = 1 << 20
 NET_LAYERS_V1, NET_LAYER = 2, 100
 BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE, BLOB_RAW_TYPE, BLOB_RAW = 5, 7, 8, 10, 12
 RAW_HALF = 2
+# as Caffe prints it: no leading zeros, no other digits than ASCII's
+_BLOB_NUMBER = re.compile(r"(0|[1-9][0-9]{0,2})\Z")
 
 
 class CaffemodelError(ValueError):
@@ -73,7 +80,8 @@ class Blob:
         if not parts:
             return np.empty(0, np.float32)
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return whole if whole.dtype == np.float32 else whole.astype(np.float32)
+        with np.errstate(over="ignore"):  # a double past float32 becomes infinite, as in Caffe
+            return whole if whole.dtype == np.float32 else whole.astype(np.float32)
 
 
 def _values(data: object, run: _Run, dtype: np.dtype) -> np.ndarray:
@@ -88,11 +96,14 @@ def _values(data: object, run: _Run, dtype: np.dtype) -> np.ndarray:
 
 @dataclass
 class Layer:
-    """A layer as the file records it; `type` is today's name, "" where none is recorded."""
+    """A layer as the file records it; `type` is today's name, "" where none is recorded.
+
+    A blob that the layer only borrows is None in an HDF5 file: Caffe saves it with its owner alone.
+    """
 
     name: str
     type: str
-    blobs: List[Blob]
+    blobs: List[Optional[Blob]]
 
 
 @dataclass
@@ -140,14 +151,29 @@ def _read_wire(path: Path, data: mmap.mmap, start: bytes, max_layers: int) -> Ca
         return _net(path, data, max_layers)
     except WireError as error:
         found = looks_like(start)
-        if found:
+        if found and not _begins_like_a_net(start):
             raise CaffemodelError(f"{path}: not a caffemodel but {found}; get it again") from None
         raise CaffemodelError(
             f"{path}: not a whole caffemodel ({error}); the file is damaged or cut: get it again"
         ) from None
 
 
+def _begins_like_a_net(start: bytes) -> bool:
+    """A net's name (field 1) and a list of layers after it: the name's length may read as a text."""
+    keys = (b"\x12", b"\xa2\x06", b"\x1a", b"\x20", b"\x28")
+    if start[:1] != b"\n" or len(start) < 2:
+        return False
+    after = 2 + start[1]
+    return start[1] < 128 and start[after : after + 2].startswith(keys)
+
+
+def shown(text: str) -> str:
+    """A name from a file as a message shows it: quoted, escaped, of bounded length."""
+    return repr(text if len(text) <= 80 else text[:80] + "...")
+
+
 def _net(path: Path, data: mmap.mmap, max_layers: int) -> Caffemodel:
+    blobs = 0
     name = ""
     layers = []  # type: List[Layer]
     eras = set()  # type: set[str]
@@ -162,6 +188,11 @@ def _net(path: Path, data: mmap.mmap, max_layers: int) -> Caffemodel:
             era, layer = _layer(data, first, after, number == NET_LAYER)
             eras.add(era)
             layers.append(layer)
+            blobs += len(layer.blobs)
+            if blobs > MAX_BLOBS:
+                raise CaffemodelError(
+                    f"{path}: more than {MAX_BLOBS} blobs; no real net has so many"
+                )
     if "current" in eras and len(eras) > 1:
         raise CaffemodelError(
             f"{path}: holds both `layer` and `layers`, which Caffe refuses; save the net again"
@@ -173,6 +204,7 @@ def _net(path: Path, data: mmap.mmap, max_layers: int) -> Caffemodel:
 def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, Layer]:
     """One layer of either list. V1: name 4, type 5 (enum), blobs 6; V0 sits inside field 1."""
     layer = Layer("", "", [])
+    inner = None  # type: Optional[Layer]
     name_at, type_at, blobs_at = (1, 2, 7) if current else (4, 5, 6)
     for number, kind, first, after in fields(data, start, end):
         if number == name_at and kind == BYTES:
@@ -182,10 +214,18 @@ def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, L
         elif number == type_at and kind == VARINT and not current:
             layer.type = V1_TYPES.get(first, f"V1 type {first}" if first else "")
         elif number == blobs_at and kind == BYTES:
-            layer.blobs.append(_blob(data, first, after, layer.name))
+            _append(layer, data, first, after)
         elif number == 1 and kind == BYTES and not current:
-            return "v0", _layer_v0(data, first, after)
-    return ("current" if current else "v1"), layer
+            inner = _layer_v0(data, first, after)
+    if inner is not None and layer.blobs:
+        raise WireError(start, f"layer {shown(inner.name)}: blobs beside a V0 layer's own")
+    return ("current" if current else "v1" if inner is None else "v0"), inner or layer
+
+
+def _append(layer: Layer, data: mmap.mmap, start: int, end: int) -> None:
+    if len(layer.blobs) == MAX_LAYER_BLOBS:
+        raise WireError(start, f"layer {shown(layer.name)}: more than {MAX_LAYER_BLOBS} blobs")
+    layer.blobs.append(_blob(data, start, end, layer.name))
 
 
 def _layer_v0(data: mmap.mmap, start: int, end: int) -> Layer:
@@ -198,7 +238,7 @@ def _layer_v0(data: mmap.mmap, start: int, end: int) -> Layer:
             word = _text(data, first, after)
             layer.type = V0_TYPES.get(word, word)
         elif number == 50 and kind == BYTES:
-            layer.blobs.append(_blob(data, first, after, layer.name))
+            _append(layer, data, first, after)
     return layer
 
 
@@ -223,6 +263,8 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
             legacy[number] = _dimension(first, position)
         elif number == BLOB_SHAPE and kind == BYTES:
             shape = (shape or []) + _dims(data, first, after)
+            if len(shape) > MAX_AXES:
+                raise WireError(start, f"layer {shown(layer)}: a blob of more than {MAX_AXES} axes")
         elif number == BLOB_DATA and kind in (BYTES, FIXED32):
             after = _take(data, runs["float"], kind, position, first, after, end, 4)
         elif number == BLOB_DOUBLE and kind in (BYTES, FIXED64):
@@ -232,13 +274,17 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
         elif number == BLOB_RAW and kind == BYTES:
             _take(data, runs["half"], kind, position, first, after, end, 2)
         position = after
-    if runs["half"] and raw_type != RAW_HALF:
+        if any(len(found) > MAX_RUNS for found in runs.values()):
+            raise WireError(start, f"layer {shown(layer)}: a blob in more than {MAX_RUNS} pieces")
+    if any(run.count for run in runs["half"]) and raw_type != RAW_HALF:
         raise WireError(
-            start, f"layer {layer!r}: raw data of type {raw_type}; only float16 is known"
+            start, f"layer {shown(layer)}: raw data of type {raw_type}; only float16 is known"
         )
-    filled = [kind for kind, found in runs.items() if sum(run.count for run in found)]
+    filled = [kind for kind, found in runs.items() if any(run.count for run in found)]
     if len(filled) > 1:
-        raise WireError(start, f"layer {layer!r}: a blob with both {' and '.join(filled)} data")
+        raise WireError(
+            start, f"layer {shown(layer)}: a blob with both {' and '.join(filled)} data"
+        )
     precision = filled[0] if filled else "float"
     dims = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(shape or ())
     blob = Blob(dims, bool(legacy), precision, data, runs[precision])
@@ -253,7 +299,7 @@ def _check_count(blob: Blob, position: int, layer: str) -> None:
     if expected != blob.count:
         shape = "x".join(map(str, blob.shape)) or "()"
         raise WireError(
-            position, f"layer {layer!r}: a blob of shape {shape} holds {blob.count} values"
+            position, f"layer {shown(layer)}: a blob of shape {shape} holds {blob.count} values"
         )
 
 
@@ -273,8 +319,8 @@ def _dims(data: mmap.mmap, start: int, end: int) -> List[int]:
             while first < after:
                 value, first = varint(data, first, after)
                 dims.append(_dimension(value, start))
-    if len(dims) > 32:
-        raise WireError(start, "more than 32 axes")
+                if len(dims) > MAX_AXES:
+                    raise WireError(start, f"more than {MAX_AXES} axes")
     return dims
 
 
@@ -301,11 +347,11 @@ def _take(
 
 
 def _unpacked(data: mmap.mmap, position: int, end: int, stride: int, key: int) -> int:
-    """How many records with the key at `position` follow each other."""
+    """How many records with the key at `position` follow each other; sought in growing pieces."""
     wanted = np.frombuffer(data, np.uint8, key, position)
-    count, most = 0, (end - position) // stride
+    count, most, some = 0, (end - position) // stride, 8
     while count < most:
-        some = min(most - count, _CHUNK)
+        some = min(most - count, _CHUNK, 4 * some)
         block = np.frombuffer(data, np.uint8, some * stride, position + count * stride)
         same = (block.reshape(some, stride)[:, :key] == wanted).all(axis=1)
         if not same.all():
@@ -319,36 +365,39 @@ def _read_hdf5(path: Path) -> Caffemodel:
     from dumper.hdf5_guard import UnsafeFile, read_tree
 
     try:
-        _, arrays = read_tree(path, 10 * MAX_LAYERS, 1 << 20, ("<f4", "<f8"))
-    except (UnsafeFile, OSError, RuntimeError, KeyError, ValueError) as error:
+        # attributes stay unread: Caffe writes none
+        _, arrays = read_tree(path, 2 * MAX_BLOBS, None, ("<f4", "<f8"))
+    except (UnsafeFile, OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CaffemodelError(f"{path}: not a caffemodel in HDF5 ({error}); get it again") from None
     found = {}  # type: Dict[str, Dict[int, np.ndarray]]
     for place, array in arrays.items():
         parts = place.split("/")
         if parts[0] == "diff":
             continue
-        if len(parts) != 3 or parts[0] != "data" or not parts[2].isdigit():
-            raise CaffemodelError(f"{path}: /{place} is not Caffe's layout (/data/<layer>/<blob>)")
+        if len(parts) != 3 or parts[0] != "data" or not _BLOB_NUMBER.match(parts[2]):
+            raise CaffemodelError(
+                f"{path}: /{shown(place)[1:-1]} is not Caffe's layout (/data/<layer>/<blob>)"
+            )
         found.setdefault(parts[1], {})[int(parts[2])] = array
-    layers = []
-    for name, blobs in found.items():
-        if sorted(blobs) != list(range(len(blobs))):
-            # only owners are saved: a sharing layer may lack some of its blobs
-            raise CaffemodelError(f"{path}: layer {name!r}: blobs {sorted(blobs)} with gaps")
-        layers.append(Layer(name, "", [_hdf5_blob(blobs[n]) for n in range(len(blobs))]))
+    layers = [
+        Layer(name, "", [_hdf5_blob(blobs.get(n)) for n in range(max(blobs) + 1)])
+        for name, blobs in found.items()
+    ]
     return Caffemodel(path, "", "hdf5", layers)
 
 
-def _hdf5_blob(array: np.ndarray) -> Blob:
+def _hdf5_blob(array: Optional[np.ndarray]) -> Optional[Blob]:
+    if array is None:
+        return None
     kind = "float" if array.dtype.itemsize == 4 else "double"
     return Blob(array.shape, False, kind, array.reshape(-1), [_Run(0, array.size, 0)])
 
 
 def _refuse_duplicates(model: Caffemodel) -> None:
-    names = [layer.name for layer in model.layers if layer.blobs]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(names) else []
+    counts = Counter(layer.name for layer in model.layers if layer.blobs)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
-        listed = ", ".join(map(repr, twice[:5]))
+        listed = ", ".join(map(shown, twice[:5]))
         raise CaffemodelError(
             f"{model.path}: holds weights twice for {listed}; Caffe would take the last: "
             "are these two files in one?"

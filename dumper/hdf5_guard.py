@@ -7,14 +7,17 @@ All of that is refused; what is left is a map of the file.
 from __future__ import annotations
 
 import os
+import re
+import struct
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
 
 MAX_DEPTH = 5
+_HEAP = re.compile(rb"GCOL\x01.{11}", re.DOTALL)
 
 
 class UnsafeFile(ValueError):
@@ -22,11 +25,13 @@ class UnsafeFile(ValueError):
 
 
 def read_tree(
-    path: Path, max_objects: int, max_text: int, dtypes: Tuple[str, ...] = ("<f4",)
+    path: Path, max_objects: int, max_text: Optional[int], dtypes: Tuple[str, ...] = ("<f4",)
 ) -> Tuple[Dict[str, Dict[str, Any]], Dict[str, np.ndarray]]:
     """(attributes by place, arrays by place); places like `layers/00000/params/0`, "" the root.
 
-    Arrays are read-only maps of the file. Raises UnsafeFile, or what h5py raises on damage.
+    `max_text` bounds the attributes' text; None leaves attributes unread. Arrays are slices of one
+    read-only map of the file (a map for each would hold a file descriptor for each). Raises
+    UnsafeFile, or what h5py raises on damage.
     """
     import h5py
 
@@ -34,14 +39,18 @@ def read_tree(
     arrays = {}  # type: Dict[str, np.ndarray]
     seen = set()  # type: set[int]
     size = path.stat().st_size
-    budget = [max_text]
+    budget = [max_text or 0]
+    data = np.memmap(str(path), np.uint8, "r")
+    if max_text is not None:
+        _check_heaps(data)
     with h5py.File(str(path), "r") as file:
         if file.userblock_size:
             raise UnsafeFile("a user block before the data")
         stack = [("", file["/"], 0)]  # type: List[Tuple[str, Any, int]]
         while stack:
             place, group, depth = stack.pop()
-            attributes[place] = _attributes(group, place, budget)
+            if max_text is not None:
+                attributes[place] = _attributes(group, place, budget)
             for key in group:
                 child = f"{place}/{key}" if place else key
                 item = _child(group, key, child, seen)
@@ -50,8 +59,9 @@ def read_tree(
                 if isinstance(item, h5py.Group):
                     stack.append((child, item, depth + 1))
                 else:
-                    arrays[child] = _array(path, item, child, size, dtypes)
-                    attributes[child] = _attributes(item, child, budget)
+                    arrays[child] = _array(np.asarray(data), item, child, dtypes)
+                    if max_text is not None:
+                        attributes[child] = _attributes(item, child, budget)
     if sum(array.nbytes for array in arrays.values()) > size:
         raise UnsafeFile("the arrays overlap")
     return attributes, arrays
@@ -72,8 +82,33 @@ def _child(group: Any, key: str, place: str, seen: Any) -> Any:
     return item
 
 
-def _array(path: Path, dataset: Any, place: str, size: int, dtypes: Tuple[str, ...]) -> np.ndarray:
+def _check_heaps(data: Any) -> None:
+    """Refuse a heap of texts that libhdf5 would walk for ever: an object whose rounded size is 0.
+
+    The walk is libhdf5's (H5HGcache.c): objects of a 16-byte header, their size rounded up to 8. A
+    heap is sought everywhere, also inside arrays: an attribute may point anywhere.
+    """
+    raw = memoryview(data)
+    for match in _HEAP.finditer(raw):
+        start = match.start()
+        (size,) = struct.unpack_from("<Q", raw, start + 8)
+        end = start + size
+        if size < 4096 or end > len(raw):
+            continue  # libhdf5 refuses it too; most likely a weight that looks like a heap
+        position = start + 16
+        while position + 16 <= end:
+            index, _, _, length = struct.unpack_from("<HHIQ", raw, position)
+            # object 0 is the free space, whose size counts its header
+            step = length if index == 0 else 16 + (length + 7) // 8 * 8
+            if step < 16 or position + step > end:
+                raise UnsafeFile(f"a damaged heap of texts at byte {start}")
+            position += step
+
+
+def _array(data: np.ndarray, dataset: Any, place: str, dtypes: Tuple[str, ...]) -> np.ndarray:
     import h5py
+
+    size = data.size
 
     plist = dataset.id.get_create_plist()
     if plist.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT):
@@ -93,8 +128,7 @@ def _array(path: Path, dataset: Any, place: str, size: int, dtypes: Tuple[str, .
     else:
         if offset + length > size:
             raise UnsafeFile(f"/{place}: data past the end of the file")
-        flat = np.memmap(str(path), dataset.dtype, "r", offset, (int(dataset.size),))
-        array = np.asarray(flat).reshape(dataset.shape)
+        array = data[offset : offset + length].view(dataset.dtype).reshape(dataset.shape)
     array.setflags(write=False)
     return array
 

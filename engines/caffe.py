@@ -144,7 +144,7 @@ def _read_first(path: Path | None) -> caffemodel.Caffemodel | None:
         model = caffemodel.read(path)
     except caffemodel.CaffemodelError as error:
         raise BadInput(str(error)) from None
-    if any(blob.kind == "half" for layer in model.layers for blob in layer.blobs):
+    if any(blob and blob.kind == "half" for layer in model.layers for blob in layer.blobs):
         raise BadInput(
             f"{path}: half-precision blobs, which stock Caffe rejects; use --engine reader"
         )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dumper.caffemodel import Caffemodel
+from dumper.caffemodel import Caffemodel, shown
 from dumper.dumpfile import Dump
 from loader.errors import BadInput, IntegrityError
 
@@ -37,17 +37,19 @@ def check_names(
     """
     types = {layer.name: layer.type for layer in layers}
     holders = set(with_blobs)
-    wrong = []
+    wrong: list[str] = []
     for layer in model.layers:
         if not layer.blobs or any(fnmatchcase(layer.name, pattern) for pattern in ignored):
             continue
         if layer.name not in holders:
-            near = get_close_matches(layer.name, sorted(holders), 1)
+            near = get_close_matches(layer.name, sorted(holders), 1) if len(wrong) < 20 else []
             hint = f"; is it {near[0]!r}?" if near else ""
-            wrong.append(f"layer {layer.name!r} of the caffemodel has no place in the net{hint}")
+            wrong.append(
+                f"layer {shown(layer.name)} of the caffemodel has no place in the net{hint}"
+            )
         elif layer.type and layer.type != types[layer.name]:
             wrong.append(
-                f"layer {layer.name!r}: {layer.type} in the caffemodel, "
+                f"layer {layer.name!r}: {shown(layer.type)[1:-1]} in the caffemodel, "
                 f"{types[layer.name]} in the prototxt"
             )
     return wrong
@@ -72,11 +74,12 @@ def crosscheck(dump: Dump, model: Caffemodel, ignored: Sequence[str]) -> None:
     for layer in dump.layers:
         for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True)):
             source = sources.get(layer.name)
-            if owner is not None and (source is None or number >= len(source.blobs)):
+            blob = source.blobs[number] if source and number < len(source.blobs) else None
+            if blob is None and owner is not None:
                 continue
-            if source is None or number >= len(source.blobs):
+            if blob is None:
                 wrong.append(f"layer {layer.name!r}, blob {number}: not in the caffemodel")
-            elif not same_bits(array, source.blobs[number].array()):
+            elif not same_bits(array, blob.array()):
                 wrong.append(f"layer {layer.name!r}, blob {number}: other bits than the caffemodel")
     if wrong:
         raise IntegrityError(

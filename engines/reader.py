@@ -6,6 +6,7 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ PARAMETERS = {
 }
 # Axes of each blob in Caffe's own net, for files with legacy shapes (1 x 1 x N x K for N x K). Only
 # types that existed in the era of legacy shapes; base_conv_layer.cpp, inner_product_layer.cpp.
-LEGACY_AXES = {"Convolution": (4, 1), "Deconvolution": (4, 1), "InnerProduct": (2, 1)}
+LEGACY_AXES = {
+    "Convolution": (4, 1),
+    "Deconvolution": (4, 1),
+    "InnerProduct": (2, 1),
+    "PReLU": (1,),
+}
 
 
 def dump(job: Job, out: Path, progress: Progress) -> StageOne:
@@ -75,30 +81,28 @@ def _read(path: Path | None) -> caffemodel.Caffemodel | None:
 def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[dumpfile.Layer]:
     """The net's layers with the file's blobs, by layer name as Caffe matches them."""
     sources = model.by_name() if model is not None else {}
-    wrong, lacking = _duplicates(net, sources), set()
-    layers = []
     shared = owners(net)
+    layers: list[dumpfile.Layer] = []
+    wrong, lacking = _duplicates(net, sources), set()
     for index, layer in enumerate(net.layers):
         record = dumpfile.Layer(layer.name, layer.type, list(layer.bottoms), list(layer.tops))
-        source = sources.get(layer.name)
         lent = {number: owner for (at, number), owner in shared.items() if at == index}
-        if source is not None:
-            for number, blob in enumerate(source.blobs):
-                record.params.append(_shaped(blob, layer.type, number))
-                record.owners.append(lent.get(number))
-            wrong += misfits(layer, [array.shape for array in record.params])
-        elif lent:
-            # HDF5 files hold a shared blob once, with its owner (net.cpp:821)
-            record.params = [np.empty(0, np.float32) for _ in lent]
-            record.owners = [lent[number] for number in sorted(lent)]
-        elif layer.type in WITH_BLOBS or (
-            layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1
-        ):
-            lacking.add(layer.name)
-            wrong.append(
-                f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
-            )
+        source = sources.get(layer.name)
         layers.append(record)
+        if source is None and not lent:
+            if _always_has_blobs(layer):
+                lacking.add(layer.name)
+                wrong.append(
+                    f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
+                )
+            continue
+        blobs = source.blobs if source is not None else []
+        found = _fill(record, layer, blobs, lent, layers)
+        if not found:
+            found = misfits(layer, [array.shape for array in record.params])
+        else:
+            lacking.add(layer.name)
+        wrong += found
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
         wrong += check_names(model, net.layers, places, job.ignored_layers)
@@ -106,6 +110,40 @@ def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[du
         wrong += _not_finite(layers)
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers
+
+
+def _always_has_blobs(layer: Layer) -> bool:
+    return layer.type in WITH_BLOBS or (layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1)
+
+
+def _fill(
+    record: dumpfile.Layer,
+    layer: Layer,
+    blobs: Sequence[caffemodel.Blob | None],
+    lent: Mapping[int, tuple[int, int]],
+    layers: Sequence[dumpfile.Layer],
+) -> list[str]:
+    """Give `record` its own blobs and those it borrows; returns what neither fills.
+
+    HDF5 files hold a shared blob once, with its owner (net.cpp, Net::ToHDF5).
+    """
+    wrong = []
+    for number in range(max(len(blobs), _blob_count(layer) or 0, *(n + 1 for n in lent), 0)):
+        blob = blobs[number] if number < len(blobs) else None
+        owner = lent.get(number)
+        if blob is not None:
+            record.params.append(_shaped(blob, layer, number))
+        elif owner is not None and owner[1] < len(layers[owner[0]].params):
+            record.params.append(layers[owner[0]].params[owner[1]])
+        else:
+            wrong.append(
+                f"line {layer.line}: layer {layer.name!r} ({layer.type}): the file has no blob {number}"
+            )
+            continue
+        record.owners.append(owner)
+    if wrong:
+        record.params, record.owners = [], []
+    return wrong
 
 
 def _duplicates(net: Net, sources: dict[str, caffemodel.Layer]) -> list[str]:
@@ -117,10 +155,12 @@ def _duplicates(net: Net, sources: dict[str, caffemodel.Layer]) -> list[str]:
     ]
 
 
-def _shaped(blob: caffemodel.Blob, kind: str, number: int) -> np.ndarray:
+def _shaped(blob: caffemodel.Blob, layer: Layer, number: int) -> np.ndarray:
     """The blob as Caffe's own net holds it: legacy shapes lose their leading ones."""
     shape = blob.shape
-    axes = LEGACY_AXES.get(kind)
+    axes = LEGACY_AXES.get(layer.type)
+    if layer.type == "PReLU" and layer.fields.message("prelu_param").boolean("channel_shared"):
+        axes = (0,)
     if blob.legacy and axes is not None and number < len(axes):
         extra = 4 - axes[number]
         if shape[:extra] == (1,) * extra:
@@ -139,6 +179,17 @@ def _different_copies(layers: list[dumpfile.Layer]) -> list[str]:
         and array.size
         and not same_bits(array, layers[owner[0]].params[owner[1]])
     ]
+
+
+def _blob_count(layer: Layer) -> int | None:
+    """How many blobs the definition asks for, where it says so."""
+    place = PARAMETERS.get(layer.type)
+    if place is None:
+        return None
+    try:
+        return 1 + layer.fields.message(place).boolean("bias_term", True)
+    except ValueError:
+        return None  # misfits names the field
 
 
 def misfits(layer: Layer, shapes: list[tuple[int, ...]]) -> list[str]:

@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """The text with control characters written out: names in a file must not steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
+
+
 class DecantError(Exception):
     """Base of all expected errors; `main` prints them without a traceback and exits with `code`."""
 
     code = 1
 
     def __init__(self, message: str, details: Iterable[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = list(details)
+        self.message = printable(message)
+        self.details = [printable(line) for line in details]
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  {line}" for line in self.details)])

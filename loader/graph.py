@@ -48,12 +48,30 @@ def read_net(path: Path) -> Net:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path}: larger than any prototxt; is it the caffemodel?")
-        text = path.read_bytes().decode()
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: not a text; is it the caffemodel?") from None
+        data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return net_from_text(text, str(path))
+    if b"\0" in data:
+        raise BadInput(f"{path}: not a text; is it the caffemodel?")
+    net = net_from_text(data.decode(errors="replace"), str(path))
+    _refuse_other_encodings(net.source, path, data)
+    return net
+
+
+def _refuse_other_encodings(source: Message, path: Path, data: bytes) -> None:
+    """Comments may be in any encoding, as Caffe passes over them; names and values may not."""
+    try:
+        data.decode()
+        return
+    except UnicodeDecodeError:
+        pass
+    stack = [source]
+    while stack:
+        for item in stack.pop().fields:
+            if isinstance(item.value, Message):
+                stack.append(item.value)
+            elif "\ufffd" in item.value:
+                raise BadInput(f"{path}:{item.line}: {item.name} is not UTF-8; rename it")
 
 
 def net_from_text(text: str, file: str) -> Net:

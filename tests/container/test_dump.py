@@ -360,7 +360,6 @@ def test_a_name_with_a_zero_byte_is_bad_input(engine: str, tmp_path: Path) -> No
         dump(tmp_path, text, GOOD, engine)
 
 
-@pytest.mark.xfail(strict=True, reason="the owner's shape stands for both")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_tied_weight_keeps_its_own_shape(engine: str, tmp_path: Path) -> None:
     """share_mode PERMISSIVE: same values, 6 x 72 in one layer and 72 x 6 in the other."""

@@ -91,21 +91,18 @@ def test_a_shared_name_without_weights_is_no_duplicate(old: str, tmp_path: Path)
     assert list(caffemodel.read(placed(tmp_path, data)).by_name()) == ["fc"]
 
 
-@pytest.mark.xfail(strict=True, reason="each short run is sought through all the rest of the file")
 def test_values_between_unknown_fields_take_linear_time(tmp_path: Path) -> None:
     mixed = (b"\x2d" + bytes(4) + b"\x78\x01") * 180_000  # 1.3 MB; 10.6 s of CPU when found
     path = placed(tmp_path, layer(encode.chunk(7, mixed)))
     assert in_child.read("caffemodel", path, limit=4)["kind"] == "CaffemodelError"
 
 
-@pytest.mark.xfail(strict=True, reason="axes are added up over any number of BlobShape messages")
 def test_many_shape_messages_are_refused_at_once(tmp_path: Path) -> None:
     shapes = encode.chunk(7, encode.chunk(1, b"\x01")) * 200_000  # 1 MB; about 50 s when found
     path = placed(tmp_path, layer(encode.chunk(7, shapes + encode.chunk(5, bytes(4)))))
     assert in_child.read("caffemodel", path, limit=4)["kind"] == "CaffemodelError"
 
 
-@pytest.mark.xfail(strict=True, reason="32 axes are allowed to each BlobShape, not to the blob")
 def test_more_axes_than_caffe_allows_are_refused_however_they_are_split(tmp_path: Path) -> None:
     shape = encode.chunk(7, encode.chunk(1, b"\x01" * 20)) * 2
     with pytest.raises(CaffemodelError, match="32 axes"):
@@ -119,7 +116,6 @@ FLOODS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="layers are counted, blobs and records are not")
 @pytest.mark.parametrize("name", sorted(FLOODS))
 def test_three_megabytes_of_tiny_parts_cost_little_memory(name: str, tmp_path: Path) -> None:
     found = in_child.read("caffemodel", placed(tmp_path, layer(FLOODS[name])))
@@ -127,12 +123,6 @@ def test_three_megabytes_of_tiny_parts_cost_little_memory(name: str, tmp_path: P
     assert found["mebibytes"] < 64
 
 
-@pytest.mark.xfail(
-    np.lib.NumpyVersion(np.__version__) >= "1.24.0",  # the first that warns
-    strict=True,
-    raises=RuntimeWarning,
-    reason="NumPy's warning reaches the user's terminal",
-)
 def test_a_double_past_float32_becomes_infinite_in_silence_as_in_caffe(tmp_path: Path) -> None:
     data = layer(encode.chunk(7, encode.blob(np.array([1e300, 1.0]), kind="double")))
     blob = caffemodel.read(placed(tmp_path, data)).layers[0].blobs[0]
@@ -147,7 +137,6 @@ OUTER = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="reading a layer ends at its V0 message")
 @pytest.mark.parametrize("name", sorted(OUTER))
 def test_what_stands_beside_a_v0_layer_is_not_dropped(name: str, tmp_path: Path) -> None:
     """Caffe aborts on V0 layers with outer blobs (upgrade_proto.cpp)."""
@@ -155,7 +144,6 @@ def test_what_stands_beside_a_v0_layer_is_not_dropped(name: str, tmp_path: Path)
         caffemodel.read(placed(tmp_path, encode.chunk(2, OUTER[name])))
 
 
-@pytest.mark.xfail(strict=True, reason="the length byte of the net's name is taken for text")
 @pytest.mark.parametrize("name", [b"n" * 35, b"n" * 60, b"n" * 123, b"layer_net"])
 def test_a_cut_caffemodel_is_called_cut_whatever_the_net_is_called(
     name: bytes, tmp_path: Path
@@ -164,7 +152,6 @@ def test_a_cut_caffemodel_is_called_cut_whatever_the_net_is_called(
         caffemodel.read(placed(tmp_path, (encode.chunk(1, name) + layer(FULL))[:-3]))
 
 
-@pytest.mark.xfail(strict=True, reason="names enter messages whole")
 def test_a_message_stays_short_whatever_a_layer_is_called(tmp_path: Path) -> None:
     with pytest.raises(CaffemodelError) as caught:
         caffemodel.read(placed(tmp_path, layer(FULL, b"x" * 100_000) * 2))
@@ -174,7 +161,6 @@ def test_a_message_stays_short_whatever_a_layer_is_called(tmp_path: Path) -> Non
 BORROWED = {"data/a/0": WEIGHT, "data/a/1": BIAS, "data/b/1": OTHER_BIAS}
 
 
-@pytest.mark.xfail(strict=True, raises=CaffemodelError, reason="taken for a damaged file")
 def test_a_layer_that_borrows_its_weight_and_owns_its_bias_is_read_from_hdf5(
     tmp_path: Path,
 ) -> None:
@@ -183,7 +169,6 @@ def test_a_layer_that_borrows_its_weight_and_owns_its_bias_is_read_from_hdf5(
     assert sorted(model.by_name()) == ["a", "b"]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="isdigit() is true where int() fails")
 def test_a_blob_number_in_other_digits_gives_our_own_error(tmp_path: Path) -> None:
     path = stored(tmp_path, {"data/a/0": WEIGHT, "data/a/\u00b2": WEIGHT})
     try:
@@ -193,7 +178,6 @@ def test_a_blob_number_in_other_digits_gives_our_own_error(tmp_path: Path) -> No
     raise AssertionError("accepted")
 
 
-@pytest.mark.xfail(strict=True, reason="the later array replaces the earlier in silence")
 @pytest.mark.parametrize("second", ["00", "\u0660"])
 def test_two_arrays_for_one_blob_are_refused(second: str, tmp_path: Path) -> None:
     with pytest.raises(CaffemodelError):
@@ -208,18 +192,14 @@ def hostile_heap(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="libhdf5 walks that heap for ever; Caffe writes no attributes"
-)
 def test_a_hostile_attribute_in_hdf5_weights_does_not_hang_the_reader(tmp_path: Path) -> None:
     path = stored(tmp_path, {"data/a/0": WEIGHT})
     with h5py.File(str(path), "r+") as file:
         file.attrs.create("x", "text", dtype=h5py.special_dtype(vlen=str))
     hostile_heap(path)
-    assert in_child.read("caffemodel", path, limit=4)["kind"] == "CaffemodelError"
+    assert in_child.read("caffemodel", path, limit=4)["kind"] == ""  # left unread
 
 
-@pytest.mark.xfail(strict=True, reason="every mapped array keeps a file open")
 def test_hdf5_weights_of_a_deep_net_are_read_with_the_usual_limit_of_open_files(
     tmp_path: Path,
 ) -> None:

@@ -59,7 +59,6 @@ def test_blobs_of_both_layers_in_hdf5_are_read(tmp_path: Path) -> None:
     assert np.array_equal(found.params[1], OTHER_BIAS)
 
 
-@pytest.mark.xfail(strict=True, raises=BadInput, reason="refused as a file with gaps")
 def test_a_borrowed_weight_beside_an_own_bias_is_read_from_hdf5(tmp_path: Path) -> None:
     arrays = {"data/a/0": WEIGHT, "data/a/1": BIAS, "data/b/1": OTHER_BIAS}
     found = run(tmp_path, SHARED_WEIGHT, arrays).layers[2]
@@ -68,7 +67,6 @@ def test_a_borrowed_weight_beside_an_own_bias_is_read_from_hdf5(tmp_path: Path) 
     assert np.array_equal(found.params[1], OTHER_BIAS)
 
 
-@pytest.mark.xfail(strict=True, raises=BadInput, reason="refused as a file with too few blobs")
 def test_an_own_weight_beside_a_borrowed_bias_is_read_from_hdf5(tmp_path: Path) -> None:
     arrays = {"data/a/0": WEIGHT, "data/a/1": BIAS, "data/b/0": OTHER}
     found = run(tmp_path, SHARED_BIAS, arrays).layers[2]
@@ -77,14 +75,12 @@ def test_an_own_weight_beside_a_borrowed_bias_is_read_from_hdf5(tmp_path: Path) 
     assert np.array_equal(found.params[1], BIAS)
 
 
-@pytest.mark.xfail(strict=True, reason="the borrowed bias is dumped in the missing weight's place")
 def test_a_missing_weight_beside_a_borrowed_bias_is_refused(tmp_path: Path) -> None:
     """Nothing fills b's own weight: Caffe would run on its filler."""
     with pytest.raises(BadInput, match="'b'"):
         run(tmp_path, SHARED_BIAS, {"data/a/0": WEIGHT, "data/a/1": BIAS})
 
 
-@pytest.mark.xfail(strict=True, reason="the recorded type enters the message as it is")
 def test_a_recorded_type_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     blobs = encode.chunk(7, encode.blob(WEIGHT)) + encode.chunk(7, encode.blob(BIAS))
     one = encode.chunk(100, encode.chunk(1, b"a") + encode.chunk(2, b"x\n\x1b[2Jy") + blobs)
@@ -96,7 +92,6 @@ def test_a_recorded_type_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert "x\n" not in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the reshape fails outside our errors")
 def test_a_blob_of_more_axes_than_an_array_can_have_is_refused(tmp_path: Path) -> None:
     shape = encode.chunk(7, encode.chunk(1, b"\x01" * 32)) * 3
     blob = shape + encode.chunk(5, bytes(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_net(path: Path) -> Net:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if b"\0" in data:
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", data):
         raise BadInput(f"{path}: not a text; is it the caffemodel?")
     net = net_from_text(data.decode(errors="replace"), str(path))
     _refuse_other_encodings(net.source, path, data)
@@ -75,11 +76,13 @@ def _refuse_other_encodings(source: Message, path: Path, data: bytes) -> None:
 
 
 def net_from_text(text: str, file: str) -> Net:
-    """The net that Caffe would build at TEST, level 0, no stage."""
+    """The net that Caffe would build at TEST, level 0."""
     source = parse(text, file)
     try:
         messages, notes = upgrade(source, file)
-        kept = [layer for layer in messages if included(layer, file)]
+        # pycaffe sets phase and level, and adds its stages to the text's own (net.cpp:31-45)
+        stages = frozenset(source.message("state").texts("stage"))
+        kept = [layer for layer in messages if included(layer, file, stages)]
         layers = tuple(_layer(message, file) for message in kept)
         inputs = _inputs(kept, source)
     except ValueError as error:
@@ -111,8 +114,8 @@ def _layer(message: Message, file: str) -> Layer:
     )
 
 
-def included(layer: Message, file: str) -> bool:
-    """FilterNet (net.cpp:269-352) at phase TEST, level 0, without stages."""
+def included(layer: Message, file: str, stages: frozenset[str] = frozenset()) -> bool:
+    """FilterNet (net.cpp:269-352) at phase TEST, level 0, with the net's own stages."""
     include, exclude = layer.messages("include"), layer.messages("exclude")
     if include and exclude:
         raise BadInput(
@@ -120,19 +123,25 @@ def included(layer: Message, file: str) -> bool:
             "Caffe allows one kind"
         )
     if exclude:
-        return not any(_met(rule) for rule in exclude)
-    return not include or any(_met(rule) for rule in include)
+        return not any(_met(rule, file, stages) for rule in exclude)
+    return not include or any(_met(rule, file, stages) for rule in include)
 
 
-def _met(rule: Message) -> bool:
-    """All parts of a rule hold. `not_stage` always does: there are no stages."""
-    if rule.has("phase") and rule.text("phase") not in ("TEST", "1"):
-        return False
-    if rule.has("min_level") and rule.integer("min_level") > 0:
-        return False
-    if rule.has("max_level") and rule.integer("max_level") < 0:
-        return False
-    return not rule.has("stage")
+def _met(rule: Message, file: str, stages: frozenset[str]) -> bool:
+    """All parts of a rule hold (StateMeetsRule)."""
+    phase = rule.text("phase", "TEST")
+    if phase not in ("TRAIN", "TEST", "0", "1"):
+        raise BadInput(f"{file}:{rule.line}: phase {phase!r} is neither TRAIN nor TEST")
+    try:
+        lowest, highest = rule.integer("min_level"), rule.integer("max_level")
+    except ValueError as error:
+        raise BadInput(f"{file}:{rule.line}: a level: {error}") from None
+    return (
+        phase in ("TEST", "1")
+        and lowest <= 0 <= highest
+        and stages.issuperset(rule.texts("stage"))
+        and stages.isdisjoint(rule.texts("not_stage"))
+    )
 
 
 def _inputs(layers: list[Message], source: Message) -> dict[str, tuple[int, ...] | None]:
@@ -158,7 +167,10 @@ def _inputs(layers: list[Message], source: Message) -> dict[str, tuple[int, ...]
 
 def _check_connections(net: Net) -> None:
     """Bottoms exist, and nobody but an in-place layer makes a blob again (net.cpp, AppendTop)."""
-    made = {name for name, shape in net.inputs.items() if shape is None}
+    # a legacy input without a shape has no Input layer
+    made = set(net.inputs) - {
+        top for layer in net.layers if layer.type == "Input" for top in layer.tops
+    }
     wrong = []
     for layer in net.layers:
         for bottom in layer.bottoms:
@@ -168,7 +180,7 @@ def _check_connections(net: Net) -> None:
                 )
         for number, top in enumerate(layer.tops):
             in_place = number < len(layer.bottoms) and layer.bottoms[number] == top
-            if top in made and not in_place and layer.type != "Input":
+            if top in made and not in_place:
                 wrong.append(f"line {layer.line}: layer {layer.name!r} makes {top!r} a second time")
             made.add(top)
     if wrong:

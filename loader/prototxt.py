@@ -18,14 +18,16 @@ MAX_FIELDS = 2_000_000
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>[ \t\r\n\f\v]+ | \#[^\n]*)
-  | (?P<word>[A-Za-z_][A-Za-z0-9_./]* | [-+]?\.?[0-9](?:[eE][-+]|[0-9a-zA-Z.])*)
-  | (?P<string>"(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*')
+    (?P<space>[ \t\r\n\f\v]++ | \#[^\n]*+)
+  | (?P<word>[A-Za-z_][A-Za-z0-9_./]*+ | [-+]?\.?[0-9](?:[eE][-+]|[eE]|[0-9a-df-zA-DF-Z.]++)*+)
+  | (?P<string>"(?:[^"\\\n]++|\\.)*+" | '(?:[^'\\\n]++|\\.)*+')
   | (?P<mark>[{}<>\[\]:;,-])
     """,
     re.VERBOSE,
 )
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)", re.DOTALL
+)
 _LETTERS = {
     b"n": b"\n",
     b"t": b"\t",
@@ -145,14 +147,27 @@ def _unquote(text: str, file: str, line: int) -> str:
         code = match[1]
         if code[:1] == b"x" and len(code) > 1:
             return bytes([int(code[1:], 16)])
+        if code[:1] in b"uU" and len(code) > 1:
+            return chr(int(code[1:], 16)).encode()
         if code[:1].isdigit():
             return bytes([int(code, 8) & 255])
         return _LETTERS.get(code, code)
 
     try:
         return _ESCAPE.sub(replace, raw).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise BadInput(f"{file}:{line}: a text that is not UTF-8") from None
+    except (ValueError, OverflowError):
+        raise BadInput(f"{file}:{line}: an escape that stands for no character") from None
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A message that is being read; `list_of` is the field's name inside `[ ... ]`."""
+
+    message: Message
+    closing: str
+    list_of: _Token | None
 
 
 class _Parser:
@@ -180,52 +195,73 @@ class _Parser:
 
     def parse(self) -> Message:
         root = Message()
-        stack = [(root, "")]
+        stack = [_Open(root, "", None)]
         while True:
-            message, closing = stack[-1]
-            if closing and self.accept(closing):
+            inner = stack[-1]
+            if inner.closing and self.accept(inner.closing):
                 stack.pop()
+                if inner.list_of is not None and not self.accept("]"):
+                    if not self.accept(","):
+                        raise self.fail("',' or ']'")
+                    stack.append(self.open(stack[-1].message, inner.list_of, in_list=True))
+                    continue
                 _ = self.accept(";") or self.accept(",")
                 continue
-            if self.token.kind == "end" and not closing:
+            if self.token.kind == "end" and not inner.closing:
                 return root
-            opened = self.field(message)
+            opened = self.field(inner.message)
             if opened is not None:
                 if len(stack) > MAX_DEPTH:
                     raise BadInput(f"{self.file}:{self.token.line}: nested deeper than {MAX_DEPTH}")
                 stack.append(opened)
 
-    def field(self, message: Message) -> tuple[Message, str] | None:
-        """One field; a message is returned open, with the mark that closes it."""
+    def field(self, message: Message) -> _Open | None:
+        """One field; a message is returned open."""
         if self.token.kind != "word" or not (
             self.token.text[0].isalpha() or self.token.text[0] == "_"
         ):
             raise self.fail("a field's name")
         name = self.advance()
-        self.count += 1
-        if self.count > MAX_FIELDS:
-            raise BadInput(f"{self.file}: more than {MAX_FIELDS} fields; no net has so many")
         colon = self.accept(":")
-        if self.token.text in ("{", "<") and self.token.kind == "mark":
-            closing = "}" if self.advance().text == "{" else ">"
-            inner = Message(line=name.line)
-            message.fields.append(Field(name.text, inner, name.line))
-            return inner, closing
-        if not colon:
-            raise self.fail("':' or '{'")
+        if self.opens():
+            return self.open(message, name)
         if self.accept("["):
+            if self.opens():
+                return self.open(message, name, in_list=True)
+            if not colon:
+                raise self.fail("'{'")
             self.repeated(message, name)
+        elif not colon:
+            raise self.fail("':' or '{'")
         else:
-            message.fields.append(self.scalar(name))
+            self.add(message, self.scalar(name))
         _ = self.accept(";") or self.accept(",")
         return None
 
+    def opens(self) -> bool:
+        return self.token.kind == "mark" and self.token.text in ("{", "<")
+
+    def open(self, message: Message, name: _Token, in_list: bool = False) -> _Open:
+        """Begin a message in `message`; in a list, `name` begins the next one after it as well."""
+        if not self.opens():
+            raise self.fail("'{'")
+        closing = "}" if self.advance().text == "{" else ">"
+        inner = Message(line=name.line)
+        self.add(message, Field(name.text, inner, name.line))
+        return _Open(inner, closing, name if in_list else None)
+
+    def add(self, message: Message, field: Field) -> None:
+        self.count += 1
+        if self.count > MAX_FIELDS:
+            raise BadInput(f"{self.file}: more than {MAX_FIELDS} fields; no net has so many")
+        message.fields.append(field)
+
     def repeated(self, message: Message, name: _Token) -> None:
-        """The short form `dim: [1, 3]`; of scalars, as Caffe's fields have it."""
+        """The short form of scalars, `dim: [1, 3]`."""
         if self.accept("]"):
             return
         while True:
-            message.fields.append(self.scalar(name))
+            self.add(message, self.scalar(name))
             if self.accept("]"):
                 return
             if not self.accept(","):

@@ -152,9 +152,15 @@ def _pad(layer: Message, padding: Message, file: str) -> Message:
             f"{file}:{layer.line}: layer {layer.text('name')!r} reads a padding layer; "
             "only a convolution or a pooling may"
         )
-    fields = [item for item in layer.fields if item.name != "bottom"]
+    if len(padding.texts("bottom")) != 1:
+        raise BadInput(f"{file}:{padding.line}: a padding layer takes one bottom")
+    # `set_pad` replaces the layer's own
+    own = layer.message(place)
+    kept = [item for item in own.fields if item.name != "pad"]
+    pad = Field("pad", padding.text("pad", "0"), padding.line)
+    fields = [item for item in layer.fields if item.name not in ("bottom", place)]
     fields.append(Field("bottom", padding.text("bottom"), padding.line, quoted=True))
-    _add(fields, Field("pad", padding.text("pad", "0"), padding.line), place, "pad")
+    fields.append(Field(place, Message([*kept, pad], own.line), own.line))
     return Message(fields, layer.line)
 
 

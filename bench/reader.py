@@ -23,28 +23,49 @@ NETS = {
                  [(4096, 9216), (4096, 4096), (1000, 4096)]),
     "VGG-16": (VGG16, [(4096, 25088), (4096, 4096), (1000, 4096)]),
 }  # fmt: skip
+WRITE_DUMP = """
+from dumper import dumpfile as d
+m = caffemodel.read(path)
+layers = (
+    d.Layer(l.name, l.type, [], [], [b.array() for b in l.blobs], [None] * len(l.blobs))
+    for l in m.layers
+)
+d.write(Path(out), d.Header("n", "", "", "reader", "", False, ""), layers, {})
+"""
 STEPS = {
-    "start": "pass",
-    "dump.h5": (
-        "from dumper import dumpfile as d; m = caffemodel.read(path)\n"
-        "layers = (d.Layer(l.name, l.type, [], [], [b.array() for b in l.blobs], [None] * len(l.blobs), [])"
-        " for l in m.layers)\n"
-        "d.write(Path(out), d.Header('n', '', '', 'reader', '', False, ''), layers, {})"
-    ),
-    "model.safetensors": (
-        "from loader import safetensors_file as s; m = caffemodel.read(path)\n"
-        "s.write(Path(out), {l.name + str(i): b.array() for l in m.layers for i, b in enumerate(l.blobs)},"
-        " hashed=False)"
-    ),
-    "sha256 and finite": (
-        "import hashlib, threading\n"
-        "t = threading.Thread(target=lambda: hashlib.file_digest(open(path, 'rb'), 'sha256')); t.start()\n"
-        "m = caffemodel.read(path)\n"
-        "assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blobs); t.join()"
-    ),
+    "start": "",
+    "dump.h5": WRITE_DUMP,
+    "dump.npz": "out += '.npz'\n" + WRITE_DUMP,
+    "model.safetensors": """
+from loader import safetensors_file as s
+m = caffemodel.read(path)
+arrays = {l.name + str(i): b.array() for l in m.layers for i, b in enumerate(l.blobs)}
+s.write(Path(out), arrays, hashed=False)
+""",
+    "sha256 and finite": """
+import hashlib, threading
+hashing = threading.Thread(target=lambda: hashlib.file_digest(open(path, "rb"), "sha256"))
+hashing.start()
+m = caffemodel.read(path)
+assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blobs)
+hashing.join()
+""",
 }
 HEAD = "import sys; from pathlib import Path; import numpy; from dumper import caffemodel; path, out = sys.argv[1:]\n"
-TAIL = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('RssAnon')))"
+# The peak of private memory, sampled: /proc has a peak for all memory, mapped files included, only.
+WATCH = """
+import threading
+peak, done = [0], threading.Event()
+def watch():
+    while True:
+        with open('/proc/self/status') as status:
+            found = next(line.split()[1] for line in status if line.startswith('RssAnon'))
+        peak[0] = max(peak[0], int(found))
+        if done.wait(0.002):
+            return
+watcher = threading.Thread(target=watch); watcher.start()
+"""
+TAIL = "\ndone.set(); watcher.join(); print(peak[0])"
 
 
 def make(
@@ -67,36 +88,53 @@ def make(
 
 
 def cpu(command: list[str]) -> tuple[float, str]:
+    """(CPU seconds, standard output) of a command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
+def private_memory(code: str, path: Path, out: Path) -> int:
+    """MiB; sampling costs time, so no run that is timed does it."""
+    said = cpu([sys.executable, "-c", HEAD + WATCH + code + TAIL, str(path), str(out)])[1]
+    return int(said) // 1024
+
+
 def run(rounds: int = 5) -> dict[str, str]:
-    """Medians of paired rounds; process start is subtracted, and said."""
+    """Medians of paired rounds, each into a new file; process start is subtracted, and said."""
     results = {}
     for name, (convolutions, matrices) in NETS.items():
         with tempfile.TemporaryDirectory() as folder:
-            path, out = Path(folder) / "net.caffemodel", str(Path(folder) / "out")
+            path, out = Path(folder) / "net.caffemodel", Path(folder) / "out"
             make(path, convolutions, matrices)
             times: dict[str, list[float]] = {step: [] for step in ("cp", *STEPS)}
-            memory = dict.fromkeys(STEPS, 0)
             for _ in range(rounds):
-                times["cp"].append(cpu(["cp", str(path), out])[0])
-                for step, code in STEPS.items():
-                    seconds, said = cpu([sys.executable, "-c", HEAD + code + TAIL, str(path), out])
-                    times[step].append(seconds)
-                    memory[step] = max(memory[step], int(said))
+                commands = {"cp": ["cp", str(path), str(out)]}
+                commands |= {
+                    step: [sys.executable, "-c", HEAD + code, str(path), str(out)]
+                    for step, code in STEPS.items()
+                }
+                for step, command in commands.items():
+                    times[step].append(cpu(command)[0])
+                    _remove(out)
             start = statistics.median(times["start"])
             copy = statistics.median(times["cp"])
             results[f"{name}, {path.stat().st_size / 1e6:.0f} MB"] = (
                 f"cp {copy:.2f} s, start {start:.2f} s"
             )
+            least = private_memory(STEPS["start"], path, out)
             for step in list(STEPS)[1:]:
                 net = statistics.median(times[step]) - start
-                extra = (memory[step] - memory["start"]) / 1024
+                extra = private_memory(STEPS[step], path, out) - least
+                _remove(out)
                 results[f"{name} -> {step}"] = (
-                    f"{net / copy:.2f} x cp after start ({net:.2f} s), {extra:.0f} MiB private above start"
+                    f"{net / copy:.2f} x cp after start ({net:.2f} s), {extra} MiB private above start"
                 )
     return results
+
+
+def _remove(out: Path) -> None:
+    """Writing over an old file costs other times than writing a new one."""
+    out.unlink(missing_ok=True)
+    Path(f"{out}.npz").unlink(missing_ok=True)

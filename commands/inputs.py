@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from loader.errors import BadInput, UsageError
@@ -37,9 +38,35 @@ class Inputs:
         return sha256(self.prototxt)
 
     @cached_property
-    def caffemodel_sha256(self) -> str:
-        """Of the file's bytes; "" for a net without parameters."""
-        return sha256(self.caffemodel) if self.caffemodel else ""
+    def caffemodel_digest(self) -> Digest:
+        """Of the file's bytes, computed beside whatever else is done until somebody asks for it."""
+        return Digest(self.caffemodel)
+
+
+class Digest:
+    """A file's sha256, computed in a thread of its own; "" for no file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._text = ""
+        self._error: OSError | None = None
+        # a daemon: Ctrl-C does not wait for it
+        self._thread = Thread(target=self._run, args=(path,), daemon=True)
+        self._thread.start()
+
+    def _run(self, path: Path | None) -> None:
+        try:
+            self._text = sha256(path) if path else ""
+        except OSError as error:
+            self._error = error
+
+    def __call__(self) -> str:
+        """The hex digest, waited for. Raises BadInput if the file could not be read."""
+        self._thread.join()
+        if self._error is not None:
+            raise BadInput(
+                f"{self._error.filename}: cannot be read ({self._error.strerror}); give another file"
+            )
+        return self._text
 
 
 def sha256(path: Path) -> str:

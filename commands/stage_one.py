@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +56,7 @@ def make_job(
         caffemodel=inputs.caffemodel,
         probe=arrays,
         ignored_layers=(*ignored, *ignore),
-        caffemodel_sha256=inputs.caffemodel_sha256,
+        digest=inputs.caffemodel_digest,
     )
 
 
@@ -89,11 +91,35 @@ def run(
         shapes=shapes,
         ignore=ignore or [],
     )
-    target = out or _cached(inputs, choice.name, job.probe)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    result = _engine(choice.name)(job, target, progress)
+    dump = _engine(choice.name)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    result = (
+        dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
+    )
     for note in result.notes:
         progress.note(f"note: {note}")
+    return result
+
+
+def _into_cache(
+    dump: Callable[[Job, Path, Progress], StageOne],
+    job: Job,
+    inputs: Inputs,
+    engine: str,
+    progress: Progress,
+) -> StageOne:
+    """The dump's place follows from the caffemodel's hash, which is ready when the dump is."""
+    from loader.cache import cache_folder
+
+    folder = cache_folder() / "dumps"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as work:
+        result = dump(job, Path(work) / "dump.h5", progress)
+        target = _cached(inputs, engine, job.probe)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(result.dump, target)
+    result.dump = target
     return result
 
 
@@ -116,7 +142,7 @@ def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray]) -> Pat
         VERSION,
         engine,
         inputs.prototxt_sha256,
-        inputs.caffemodel_sha256,
+        inputs.caffemodel_digest(),
         {name: _array_hash(array) for name, array in sorted(probe.items())},
     ]
     key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]

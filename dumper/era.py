@@ -40,8 +40,15 @@ _STARTS = (
     (b"\x1f\x8b", "a gzip archive (unpack it)"),
     (b"\x89png", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
-    (b"\x80\x04", "a pickle"),
     (b"\x80\x02", "a pickle"),
+    (b"\x80\x03", "a pickle"),
+    (b"\x80\x04", "a pickle"),
+    (b"\x80\x05", "a pickle"),
+    (b"\x93numpy", "a NumPy array (a mean?)"),
+    (b"bzh", "a bzip2 archive (unpack it)"),
+    (b"\xfd7zxz\x00", "an xz archive (unpack it)"),
+    (b"\xff\xfe", "a text in UTF-16"),
+    (b"\xfe\xff", "a text in UTF-16"),
     (b"name:", "a prototxt"),
     (b"layer", "a prototxt"),
     (b"input", "a prototxt"),
@@ -52,6 +59,8 @@ _STARTS = (
 
 def looks_like(start: bytes) -> str:
     """What a file that begins with `start` probably is; "" if nothing comes to mind."""
+    if start[257:262] == b"ustar":
+        return "a tar archive (unpack it)"
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for mark, name in _STARTS:
         if head.startswith(mark):

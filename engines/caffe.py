@@ -43,7 +43,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         image_id = ensure(client, "caffe", progress)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as name:
             folder = Path(name)
-            description = {"task": "dump", "caffemodel_sha256": job.caffemodel_sha256}
+            description = {"task": "dump", "caffemodel_sha256": job.digest()}
             with progress.task("Caffe runs the net"):
                 result = _run(client, image_id, job, description, folder, "dump.h5")
             read = _read_dump(folder / "dump.h5", result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 class Job:
     """`caffemodel` None: a net without parameters. An empty probe: parameters only.
 
-    `ignored_layers`: layers of the file that the net may lack, by name or as `loss1/*`.
+    `ignored_layers`: layers of the file that the net may lack, by name or as `loss1/*`. `digest`
+    gives the caffemodel's sha256, which is computed while the engine works: asked for last.
     """
 
     prototxt: Path
     caffemodel: Path | None
     probe: Mapping[str, np.ndarray]
     ignored_layers: tuple[str, ...] = ()
-    caffemodel_sha256: str = ""
+    digest: Callable[[], str] = str
 
 
 @dataclass

@@ -53,7 +53,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         engine="reader",
         caffe_version="",
         has_activations=False,
-        caffemodel_sha256=job.caffemodel_sha256,
+        caffemodel_sha256=job.digest(),
     )
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as folder:
         target = Path(folder) / ("dump" + (".npz" if out.suffix == ".npz" else ".h5"))

@@ -6,6 +6,7 @@ Importing this package imports no torch: names are filled in when they are first
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,12 +24,18 @@ def __getattr__(name: str) -> Any:
         from loader.recording import activations
 
         return activations
-    if not name.startswith("_"):
+    # `from loader import artifact` asks here first: the catalog is not read for a file's sake
+    if not name.startswith("_") and not _is_submodule(name):
         from loader.catalog import load_catalog
 
         if name in load_catalog().models:
             return _entry_point(name)
     raise AttributeError(f"module 'loader' has no attribute {name!r}")
+
+
+def _is_submodule(name: str) -> bool:
+    here = Path(__file__).parent
+    return (here / f"{name}.py").exists() or (here / name).is_dir()
 
 
 def _entry_point(name: str) -> Callable[[], Any]:

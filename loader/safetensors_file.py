@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 _NAMES = {"float32": "F32", "int64": "I64"}
 
 

@@ -41,6 +41,10 @@ Ignore = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder in which the artifact's folder is made.")]
 Name = Annotated[str | None, typer.Option(help="The artifact's name.")]
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option("--layer-plugin", help="Your own torch module for a layer type: module:Class."),
+]
 NoParity = Annotated[bool, typer.Option("--no-parity", help="Parameters only, no probe run.")]
 
 
@@ -57,13 +61,14 @@ def convert(
     probe: Probe = None,
     input_shapes: Input = None,
     ignore_layer: Ignore = None,
+    layer_plugin: Plugin = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
-    """Convert a model into a verified PyTorch artifact.
+    """Convert a model, or any net's two files, into a verified PyTorch artifact.
 
-    Example: decant convert googlenet_places365
+    Example: decant convert --prototxt deploy.prototxt --caffemodel net.caffemodel
     """
     from commands.convert import convert
 
@@ -79,6 +84,7 @@ def convert(
         probe=probe,
         input_shapes=input_shapes or [],
         ignore=ignore_layer or [],
+        layer_plugins=layer_plugin or [],
         parity=not no_parity,
         catalog=catalog,
         as_json=as_json,
@@ -125,10 +131,14 @@ def dump(
 @app.command()
 def load(
     dump: Annotated[Path, typer.Argument(help="A dump written by stage 1.")],
-    model: Annotated[str, typer.Option(help="The model of the catalog that the dump is of.")],
+    model: Annotated[
+        str | None, typer.Option(help="The catalog's model that it is; none: any net.")
+    ] = None,
     name: Name = None,
     out: Out = Path("artifacts"),
     device: Device = "cpu",
+    input_shapes: Input = None,
+    layer_plugin: Plugin = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -145,6 +155,8 @@ def load(
         name=name,
         out=out,
         device=device,
+        input_shapes=input_shapes or [],
+        layer_plugins=layer_plugin or [],
         parity=not no_parity,
         catalog=catalog,
         as_json=as_json,

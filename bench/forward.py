@@ -15,8 +15,8 @@ from engines.caffe import run_script, time_forward
 from engines.job import Job
 from loader import zoo
 from loader.errors import EngineError
+from loader.ops.lrn import LRN
 from loader.progress import SILENT
-from loader.zoo.lrn import LRN
 from tests import definitions
 
 ROOT = Path(__file__).resolve().parents[1]

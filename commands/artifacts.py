@@ -27,6 +27,7 @@ def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) ->
                 gpu=False,
                 probe=None,
                 input_shapes=[],
+                layer_plugins=[],
                 ignore=[],
                 parity=True,
                 catalog=catalog,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from commands import inputs as resolve_inputs
 from commands import stage_one
 from commands.run import emit
 from commands.tables import PARITY_COLUMNS, parity_rows, parity_summary, show
-from loader.errors import Unsupported
+from loader.errors import UsageError
 from loader.progress import for_terminal
 
 if TYPE_CHECKING:
     from commands.stage_two import Outcome
-    from engines.job import StageOne
+    from engines.job import Job, StageOne
+    from loader.graph import Net
+    from loader.plugins import Plugins
 
 
 def convert(
@@ -30,18 +35,18 @@ def convert(
     probe: Path | None,
     input_shapes: list[str],
     ignore: list[str],
+    layer_plugins: list[str],
     parity: bool,
     catalog: Path | None,
     as_json: bool | None,
 ) -> None:
     """Run both stages and report."""
     progress = for_terminal()
+    plugins = plugins_from(layer_plugins)
+    if gpu and plugins:
+        raise UsageError("--gpu runs stage 2 in a container, which lacks your plugin; use --device")
     found = resolve_inputs.resolve(model, prototxt, caffemodel, name, catalog, progress)
-    if found.model is None:
-        raise Unsupported(
-            f"{found.prototxt}: no MODEL named, and modules are not generated yet: name the catalog "
-            "model whose module this net has (`decant list`), or take its parameters with `decant dump`"
-        )
+    shapes = stage_one.parse_shapes(input_shapes)
     if gpu:
         from engines.gpu import require
 
@@ -52,15 +57,27 @@ def convert(
         progress,
         parity=parity,
         probe=probe,
-        input_shapes=input_shapes,
+        shapes=shapes,
         ignore=ignore,
+        plugins=plugins,
+        check=None if _of_zoo(found) else _checker(shapes, plugins),
     )
+    if probe:
+        shapes |= {blob: array.shape for blob, array in np.load(probe).items()}
     build = {"stage_one": stage_one_record(first)}
     if gpu:
         from engines.torch_container import load_in_container
 
         load_in_container(
-            first.dump, found.model.name, found.name, out, parity, catalog, progress, build
+            first.dump,
+            found.model,
+            found.name,
+            out,
+            parity,
+            catalog,
+            progress,
+            build,
+            shapes=shapes,
         )
         report_folder(out / found.name, first.engine, as_json)
         return
@@ -76,8 +93,38 @@ def convert(
         parity=parity,
         reference=found.reference,
         build=build,
+        shapes=shapes,
+        plugins=plugins,
     )
     report(outcome, first.engine, as_json)
+
+
+def plugins_from(words: list[str]) -> Plugins | None:
+    """The user's own layers; None where there are none, and then nothing is imported."""
+    if not words:
+        return None
+    from loader.plugins import load_plugins
+
+    return load_plugins(words)
+
+
+def _of_zoo(found: resolve_inputs.Inputs) -> bool:
+    return found.model is not None and found.model.module != "generated"
+
+
+def _checker(
+    shapes: dict[str, tuple[int, ...]], plugins: Plugins | None
+) -> Callable[[Job, Net], None]:
+    """Refuse what cannot be converted before an engine has run for it."""
+
+    def check(job: Job, net: Net) -> None:
+        from engines.reader import parameters
+        from loader.conversion import check
+
+        probe = {blob: array.shape for blob, array in job.probe.items()}
+        check(net, parameters(net, job), {**probe, **shapes}, plugins)
+
+    return check
 
 
 def stage_one_record(first: StageOne) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def dump(
         progress,
         parity=parity,
         probe=probe,
-        input_shapes=input_shapes,
+        shapes=stage_one.parse_shapes(input_shapes),
         ignore=ignore,
         out=out,
     )

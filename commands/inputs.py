@@ -88,7 +88,7 @@ def resolve(
         if file is not None and not file.is_file():
             raise BadInput(f"{file}: no such file; give the path of an existing one")
     if model is None and prototxt is not None:
-        return Inputs(_valid_name(name or _stem(prototxt, caffemodel)), None, prototxt, caffemodel)
+        return Inputs(valid_name(name or _stem(prototxt, caffemodel)), None, prototxt, caffemodel)
     if model is None and caffemodel is not None:
         raise UsageError(
             "--caffemodel needs --prototxt (or a MODEL of the catalog): weights alone say neither "
@@ -114,7 +114,7 @@ def _from_catalog(
     for note in files.notes:
         progress.note(note)
     reference = models.local(entry.reference_dump) if entry.reference_dump else None
-    return Inputs(_valid_name(name or model), entry, files.prototxt, files.caffemodel, reference)
+    return Inputs(valid_name(name or model), entry, files.prototxt, files.caffemodel, reference)
 
 
 def _stem(prototxt: Path, caffemodel: Path | None) -> str:
@@ -122,8 +122,8 @@ def _stem(prototxt: Path, caffemodel: Path | None) -> str:
     return (caffemodel or prototxt).name.removesuffix(".h5").rsplit(".", 1)[0]
 
 
-def _valid_name(name: str) -> str:
-    """The name becomes a folder: one plain path component."""
+def valid_name(name: str) -> str:
+    """A name becomes a folder: one plain path component. Raises UsageError for any other."""
     if name in ("", ".", "..") or any(letter in name for letter in "/\\\0") or name.startswith("-"):
         raise UsageError(f"--name {name!r}: use letters, digits, '.', '_' and '-'")
     return name

@@ -34,7 +34,7 @@ def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> Non
             (
                 model.name,
                 model.module,
-                "x".join(map(str, model.input.shape)),
+                "x".join(map(str, model.input.shape)) if model.input else "",
                 str(model.caffemodel.size or ""),
                 "yes" if converted[model.name] else "",
                 model.licence,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.convert import report
+from commands.convert import plugins_from, report
+from commands.inputs import valid_name
+from commands.stage_one import parse_shapes
 from loader.catalog import load_catalog
 from loader.progress import for_terminal
 
@@ -12,28 +14,34 @@ from loader.progress import for_terminal
 def load(
     *,
     dump: Path,
-    model: str,
+    model: str | None,
     name: str | None,
     out: Path,
     device: str,
+    input_shapes: list[str],
+    layer_plugins: list[str],
     parity: bool,
     catalog: Path | None,
     as_json: bool,
 ) -> None:
-    """Make the artifact of a dump and report."""
+    """Make the artifact of a dump and report; without `model` the module is generated."""
     from commands.stage_two import assemble, read_dump
 
-    models = load_catalog(catalog)
-    entry = models.model(model)
-    reference = models.local(entry.reference_dump) if entry.reference_dump else None
+    entry = reference = None
+    if model is not None:
+        models = load_catalog(catalog)
+        entry = models.model(model)
+        reference = models.local(entry.reference_dump) if entry.reference_dump else None
     outcome = assemble(
         dump,
         entry,
-        name or model,
+        valid_name(name or model or dump.stem),
         out,
         for_terminal(),
         device=device,
         parity=parity,
         reference=reference,
+        shapes=parse_shapes(input_shapes),
+        plugins=plugins_from(layer_plugins),
     )
     report(outcome, read_dump(dump).engine, as_json)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from engines.job import Job, StageOne
     from loader.graph import Net
+    from loader.plugins import Plugins
+
+Shape = tuple[int, ...]
 
 
-def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
+def parse_shapes(words: list[str]) -> dict[str, Shape]:
     """`data=1,3,224,224` -> {"data": (1, 3, 224, 224)}."""
     shapes = {}
     for word in words:
@@ -36,27 +39,18 @@ def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def make_job(
-    inputs: Inputs,
-    net: Net,
-    *,
-    parity: bool,
-    probe: Path | None,
-    shapes: Mapping[str, tuple[int, ...]],
-    ignore: list[str],
-) -> Job:
+def make_job(inputs: Inputs, net: Net, probe: Mapping[str, np.ndarray], ignore: list[str]) -> Job:
     """The job for an engine: files, probe, and which layers of the file may stay unused."""
     from engines.job import Job
-    from loader.probe import make_probe
 
     ignored = inputs.model.ignored_layers if inputs.model else ()
-    arrays = make_probe(net, shapes, probe) if parity else {}
     return Job(
         prototxt=inputs.prototxt,
         caffemodel=inputs.caffemodel,
-        probe=arrays,
+        probe=probe,
         ignored_layers=(*ignored, *ignore),
         digest=inputs.caffemodel_digest,
+        net=net,
     )
 
 
@@ -67,30 +61,34 @@ def run(
     *,
     parity: bool,
     probe: Path | None = None,
-    input_shapes: list[str] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     ignore: list[str] | None = None,
     out: Path | None = None,
+    plugins: Plugins | None = None,
+    check: Callable[[Job, Net], None] | None = None,
 ) -> StageOne:
-    """Dump `inputs` to `out`, or into the cache under the hash of what went in."""
-    from engines.choose import choose
-    from loader.graph import read_net, refuse_side_effects
+    """Dump `inputs` to `out`, or into the cache under the hash of what went in.
 
-    shapes = parse_shapes(input_shapes or [])
-    net = read_net(inputs.prototxt)
-    refuse_side_effects(net)
+    `check` sees the job before an engine runs, and may refuse it. Layers of `plugins` cannot run in
+    Caffe: the reader takes such a net.
+    """
+    from engines.choose import choose
+    from loader.graph import refuse_side_effects
+    from loader.probe import make_probe
+
+    net = read_deploy(inputs, shapes or {})
+    foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
+    if not foreign:
+        refuse_side_effects(net)
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
-    choice = choose(engine, net)
+    choice = choose(engine, net, foreign)
     progress.note(f"engine {choice.name}: {choice.reason}")
     # the reader runs nothing: it needs no probe
-    job = make_job(
-        inputs,
-        net,
-        parity=parity and choice.name == "caffe",
-        probe=probe,
-        shapes=shapes,
-        ignore=ignore or [],
-    )
+    arrays = make_probe(net, shapes, probe) if parity and choice.name == "caffe" else {}
+    job = make_job(inputs, net, arrays, ignore or [])
+    if check:
+        check(job, net)
     dump = _engine(choice.name)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +96,34 @@ def run(
         dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
     )
     for note in result.notes:
-        progress.note(f"note: {note}")
+        if note not in net.notes:
+            progress.note(f"note: {note}")
     return result
+
+
+def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape]) -> Net:
+    """The definition in its deploy form."""
+    from loader.deploy import deploy, is_training
+    from loader.graph import read_net
+
+    net = read_net(inputs.prototxt)
+    if not is_training(net):
+        return net
+    return deploy(net, shapes, _weight_shapes(inputs.caffemodel))
+
+
+def _weight_shapes(path: Path | None) -> dict[str, Shape]:
+    """The first blob's shape by layer: a convolution's says how many channels its input has."""
+    from dumper import caffemodel
+    from loader.errors import BadInput
+
+    if path is None:
+        return {}
+    try:
+        layers = caffemodel.read(path).layers
+    except caffemodel.CaffemodelError as error:
+        raise BadInput(str(error)) from None
+    return {layer.name: layer.blobs[0].shape for layer in layers if layer.blobs and layer.blobs[0]}
 
 
 def _into_cache(

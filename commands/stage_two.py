@@ -6,6 +6,7 @@ import json
 import platform
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,10 @@ from loader.errors import BadInput, GpuError, ParityError, UsageError
 from loader.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import nn
-
     from loader.catalog import Model
-    from loader.parity import Parity
+    from loader.conversion import Conversion
+    from loader.plugins import Plugins
+    from loader.verdict import Parity
 
 DEVICES = ("cpu", "cuda")
 
@@ -61,7 +61,7 @@ def check_device(device: str) -> None:
 
 def assemble(
     dump_path: Path,
-    model: Model,
+    model: Model | None,
     name: str,
     out: Path,
     progress: Progress,
@@ -70,87 +70,71 @@ def assemble(
     parity: bool = True,
     reference: Path | None = None,
     build: dict[str, Any] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    plugins: Plugins | None = None,
 ) -> Outcome:
-    """Make the artifact `out`/`name`. Raises MappingError or ParityError, and then writes nothing."""
+    """Make the artifact `out`/`name`; `model` None: the module is generated from the definition.
+
+    Raises Unsupported, MappingError or ParityError, each with all that is wrong, and then writes
+    nothing.
+    """
     import hashlib
 
-    from loader import artifact, manifest, zoo
-    from loader.mapping import map_parameters
+    from loader import artifact, manifest
+    from loader.conversion import convert
 
     check_device(device)
     dump = read_dump(dump_path)
     clock = _Clock()
-    module = _untrained(model)
-    layers = module.caffe_layers()  # type: ignore[operator]
-    mapped = map_parameters(dump, module, layers)
+    converted = convert(dump, model, name, shapes, plugins)
     clock.lap("map")
-    found = _parity(dump, model, mapped.tensors, layers, device, parity, reference, progress)
+    found = _parity(dump, model, converted, device, parity, reference, progress)
     clock.lap("parity")
     folder = out / name
     if found.status == "failed":
         _keep_evidence(dump_path, found)
         raise _parity_error(name, found, dump_path)
-    source = zoo.source(model.module, model.arguments)
     prototxt = hashlib.sha256(dump.prototxt.encode()).hexdigest()
-    described = manifest.describe(name, model, dump, layers, mapped, prototxt)
+    described = manifest.describe(name, model, dump, converted, prototxt)
     with progress.task(f"writing {folder}"):
         artifact.write(
             folder,
-            tensors=mapped.tensors,
-            source=source,
+            tensors=converted.tensors,
+            source=converted.source,
             manifest=described,
             build=_build_record(dump, dump_path, reference, found, build, clock),
             parity=found.to_json(),
         )
     clock.lap("write")
-    return Outcome(folder, found, len(mapped.tensors), clock.seconds)
-
-
-def _untrained(model: Model) -> nn.Module:
-    """On the meta device: names and shapes, without memory or random numbers."""
-    import torch
-
-    from loader import zoo
-
-    with torch.device("meta"):
-        return zoo.build(model.module, model.arguments)
-
-
-def loaded(model: Model, tensors: dict[str, np.ndarray]) -> nn.Module:
-    """The module with these weights (copied: a map of a file is read-only)."""
-    import numpy
-    import torch
-
-    module = _untrained(model)
-    state = {key: torch.from_numpy(numpy.array(array)) for key, array in tensors.items()}
-    module.load_state_dict(state, strict=True, assign=True)
-    return module.eval().requires_grad_(False)
+    return Outcome(folder, found, len(converted.tensors), clock.seconds)
 
 
 def _parity(
     dump: dumpfile.Dump,
-    model: Model,
-    tensors: dict[str, np.ndarray],
-    layers: dict[str, str | None],
+    model: Model | None,
+    converted: Conversion,
     device: str,
     wanted: bool,
     reference: Path | None,
     progress: Progress,
 ) -> Parity:
-    from loader import parity
+    from loader import verdict
 
     if not wanted:
-        return parity.not_measured("--no-parity")
+        return verdict.not_measured("--no-parity")
     if not dump.has_activations:
         other = _reference_for(dump, reference)
         if other is None:
-            return parity.not_measured(
+            return verdict.not_measured(
                 "the embedded reader has no activations; with a Docker engine, `--engine caffe` has"
             )
         dump = other
-    bounds = {kind: (item.bound, item.reason) for kind, item in model.tolerance.items()}
+    from loader import parity
+
+    tolerance = model.tolerance if model else {}
+    bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
     with progress.task("comparing every layer with Caffe"):
-        return parity.measure(dump, loaded(model, tensors), layers, device, bounds)
+        return parity.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
 
 
 def _reference_for(dump: dumpfile.Dump, reference: Path | None) -> dumpfile.Dump | None:
@@ -196,9 +180,7 @@ def _build_record(
     clock: _Clock,
 ) -> dict[str, Any]:
     """All that may differ from run to run."""
-    import h5py
-    import numpy
-    import torch
+    from importlib.metadata import version
 
     measured_on = dump_path if dump.has_activations else reference
     return {
@@ -206,11 +188,7 @@ def _build_record(
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "h5py": h5py.__version__,
-        },
+        "versions": {name: version(name) for name in ("torch", "numpy", "h5py")},
         "engine": dump.engine,
         "caffe_version": dump.caffe_version,
         "device": found.device,

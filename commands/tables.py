@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loader.parity import Parity
+    from loader.verdict import Parity
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -30,12 +30,13 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 
 def parity_rows(parity: Parity) -> list[list[str]]:
-    """layer, type, error, relative L2, both distances from float64, verdict."""
+    """layer, type, error, isolated error, relative L2, both distances from float64, verdict."""
     return [
         [
             layer.layer,
             layer.type,
             _number(layer.error),
+            _number(layer.isolated),
             _number(layer.relative_l2),
             _number(layer.caffe_float64),
             _number(layer.torch_float64),
@@ -49,6 +50,7 @@ PARITY_COLUMNS = (
     "layer",
     "type",
     "max error",
+    "isolated",
     "relative L2",
     "Caffe-float64",
     "torch-float64",

@@ -143,6 +143,7 @@ def _parity_again(
     """From the dump that build.json names, or from the catalog's reference dump."""
     from commands.stage_two import read_dump
     from loader import parity
+    from loader.loading import caffe_map
 
     build = json.loads((folder / "build.json").read_text())
     entry = models.models.get(manifest["model"])
@@ -158,7 +159,7 @@ def _parity_again(
             and dump.caffemodel_sha256 == manifest["caffe"]["caffemodel_sha256"]
         ):
             bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
-            found = parity.measure(dump, model, manifest["layers"], device, bounds)
+            found = parity.measure(dump, model, caffe_map(manifest), device, bounds)
             first = found.first_failure
             if first is not None:
                 raise ParityError(
@@ -187,7 +188,7 @@ def _measure(
     names = tuple((manifest["labels"] or {}).get("names", ()))
     pictures = dataset.find(folder, names)[:limit]
     recipe = manifest["preprocessing"]
-    channels = manifest["inputs"][0]["shape"][0]
+    channels = manifest["inputs"][0]["shape"][1]
     arguments = (BATCH, channels, tuple(recipe["resize"]), recipe["crop"])
     found = evaluate(
         model, transform, dataset.batches(pictures, *arguments), len(pictures), device, progress
@@ -216,6 +217,7 @@ def _ask_caffe(
     from loader.graph import outputs, read_net
 
     entry = models.model(manifest["model"])
+    assert entry.input is not None
     files = resolve(entry, models, progress)
     output = outputs(read_net(files.prototxt))[-1]
     transform = transform.to("cpu")

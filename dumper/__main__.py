@@ -3,6 +3,7 @@
 Expects JOB/in/job.json, an object with
   task        "dump" or "forward"
   prototxt    name of the definition in JOB/in
+  deploy      name of its deploy form in JOB/in, which is what Caffe gets; null: it is one
   caffemodel  name of the weights in JOB/in, or null for a net without parameters
   probe       name of an NPZ in JOB/in: one float32 array for each input blob; null: run nothing
   dump:    caffemodel_sha256   text, goes into the dump as it is
@@ -43,7 +44,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     text = (folder / "in" / job["prototxt"]).read_bytes().decode()
     probe = _probe(job, folder)
     shapes = {name: array.shape for name, array in probe.items()}
-    net_name, runnable = net.runnable_text(text, shapes)
+    net_name, runnable = net.runnable_text(_given(job, folder), shapes)
     target = folder / "out" / "net.prototxt"
     target.write_text(runnable)
     caffe_net = net.build(target, shapes)
@@ -78,7 +79,7 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     from dumper import net
 
     clock.lap("import caffe")
-    text = (folder / "in" / job["prototxt"]).read_bytes().decode()
+    text = _given(job, folder)
     target = folder / "out" / "net.prototxt"
     inputs = _probe(job, folder)
     shapes = {name: array.shape for name, array in inputs.items()}
@@ -115,6 +116,12 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self.laps.setdefault(name, []).append(now - self._last)
         self._last = now
+
+
+def _given(job: Dict[str, Any], folder: Path) -> str:
+    """The text that Caffe is to run."""
+    file = folder / "in" / str(job["deploy"] or job["prototxt"])
+    return file.read_bytes().decode()
 
 
 def _probe(job: Dict[str, Any], folder: Path) -> Dict[str, np.ndarray]:

@@ -161,6 +161,9 @@ def _run(
 ) -> dict[str, Any]:
     """One run of the dumper; `wanted` and the closing record land in `folder`."""
     files: dict[str, Path | bytes] = {"net.prototxt": job.prototxt}
+    deploy = job.net.run_text if job.net is not None else ""
+    if deploy:
+        files["deploy.prototxt"] = deploy.encode()
     if job.caffemodel is not None:
         files["net.caffemodel"] = job.caffemodel
     if job.probe:
@@ -168,6 +171,7 @@ def _run(
     description = {
         **description,
         "prototxt": "net.prototxt",
+        "deploy": "deploy.prototxt" if deploy else None,
         "caffemodel": "net.caffemodel" if job.caffemodel else None,
         "probe": "probe.npz" if job.probe else None,
     }

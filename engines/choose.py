@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loader.errors import EngineError, Unsupported, UsageError
 
 if TYPE_CHECKING:
-    from loader.graph import Net
+    from loader.graph import Layer, Net
 
 ENGINES = ("auto", "caffe", "reader")
 
@@ -21,8 +22,11 @@ class Choice:
     reason: str
 
 
-def choose(wanted: str, net: Net) -> Choice:
-    """Decide. Raises Unsupported if Caffe is asked for and cannot parse the net."""
+def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
+    """Decide. Raises Unsupported if Caffe is asked for and cannot parse the net.
+
+    `plugged`: layers that a user's own plugin computes; there is no Caffe that could.
+    """
     from loader.schema import unknown_to_caffe
 
     if wanted not in ENGINES:
@@ -30,6 +34,10 @@ def choose(wanted: str, net: Net) -> Choice:
     if wanted == "reader":
         return Choice("reader", "asked for; parameters only, no activations")
     foreign = unknown_to_caffe(net)
+    foreign += [
+        f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
+        for layer in plugged
+    ]
     if wanted == "caffe":
         if foreign:
             raise Unsupported(

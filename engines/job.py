@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from loader.graph import Net
+
 
 @dataclass(frozen=True)
 class Job:
     """`caffemodel` None: a net without parameters. An empty probe: parameters only.
 
     `ignored_layers`: layers of the file that the net may lack, by name or as `loss1/*`. `digest`
-    gives the caffemodel's sha256, which is computed while the engine works: asked for last.
+    gives the caffemodel's sha256, which is computed while the engine works: asked for last. `net`:
+    the definition in its deploy form, where it was read already.
     """
 
     prototxt: Path
@@ -24,6 +27,7 @@ class Job:
     probe: Mapping[str, np.ndarray]
     ignored_layers: tuple[str, ...] = ()
     digest: Callable[[], str] = str
+    net: Net | None = None
 
 
 @dataclass

@@ -42,7 +42,7 @@ LEGACY_AXES = {
 def dump(job: Job, out: Path, progress: Progress) -> StageOne:
     """Write the dump to `out`, whole or not at all. Raises BadInput with every discrepancy."""
     started = time.process_time()
-    net = read_net(job.prototxt)
+    net = job.net or read_net(job.prototxt)
     model = _read(job.caffemodel)
     with progress.task("the reader takes the parameters"):
         layers = assemble(net, model, job)
@@ -67,6 +67,11 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         notes=net.notes,
     )
+
+
+def parameters(net: Net, job: Job) -> list[Sequence[np.ndarray]]:
+    """Each layer's blobs, views of the file; nothing is written. Raises BadInput as `dump` does."""
+    return [layer.params for layer in assemble(net, _read(job.caffemodel), job)]
 
 
 def _read(path: Path | None) -> caffemodel.Caffemodel | None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines.connection import connect
 from engines.container import FOLDER, Ended, Run, judge, run
@@ -15,6 +15,9 @@ from loader import artifact
 from loader.errors import DecantError, EngineError
 from loader.progress import Progress
 
+if TYPE_CHECKING:
+    from loader.catalog import Model
+
 GIBIBYTE = 1 << 30
 FILES = (*artifact.REPRODUCIBLE, *artifact.VOLATILE, artifact.SUMS)
 PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
@@ -22,7 +25,7 @@ PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
 
 def load_in_container(
     dump: Path,
-    model: str,
+    model: Model | None,
     name: str,
     out: Path,
     parity: bool,
@@ -30,10 +33,14 @@ def load_in_container(
     progress: Progress,
     build: Mapping[str, Any] | None = None,
     gpu: bool = True,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
     """`decant load` in the container; the artifact is fetched, verified, and swapped in here."""
     files: dict[str, Path | bytes] = {"dump.h5": dump}
-    words = ["load", f"{FOLDER}/in/dump.h5", "--model", model, "--name", name]
+    words = ["load", f"{FOLDER}/in/dump.h5", "--name", name]
+    words += ["--model", model.name] if model else []
+    for blob, shape in (shapes or {}).items():
+        words += ["--input", f"{blob}={','.join(map(str, shape))}"]
     words += ["--out", f"{FOLDER}/out", "--device", "cuda" if gpu else "cpu", "--json"]
     if catalog is not None:
         files["catalog.yaml"] = catalog

@@ -19,6 +19,8 @@ from loader.errors import ArtifactMissing, IntegrityError, UsageError
 REPRODUCIBLE = ("manifest.json", "model.py", "model.safetensors")
 VOLATILE = ("build.json", "parity.json")
 SUMS = "SHA256SUMS"
+# of manifest.json
+FORMAT = 2
 
 
 def write(
@@ -125,6 +127,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(manifest, dict):
         raise IntegrityError(f"{folder}/manifest.json: damaged; convert it again")
+    if manifest.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{folder}/manifest.json: format {manifest.get('format')!r}, and this version of Decant "
+            f"has {FORMAT}; convert it again"
+        )
     return manifest
 
 

@@ -159,8 +159,8 @@ class Model(_Strict):
     prototxt: Source
     caffemodel: Source
     ignored_layers: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    input: Input
-    preprocessing: Preprocessing
+    input: Input | None = None
+    preprocessing: Preprocessing | None = None
     labels: Labels | None = None
     accuracy: Annotated[tuple[Accuracy, ...], Field(strict=False)] = ()
     tolerance: dict[str, Tolerance] = {}
@@ -174,8 +174,14 @@ class Model(_Strict):
     def _fits_together(self) -> Model:
         from loader.zoo import MODULES
 
-        if self.module not in MODULES:
-            raise ValueError(f"module {self.module!r} is none of {', '.join(MODULES)}")
+        if self.module not in (*MODULES, "generated"):
+            raise ValueError(f"module {self.module!r} is none of {', '.join(MODULES)}, generated")
+        if self.module != "generated" and (self.input is None or self.preprocessing is None):
+            raise ValueError(
+                "input and preprocessing are missing; only generated modules do without"
+            )
+        if self.input is None or self.preprocessing is None:
+            return self
         if self.input.shape != self.preprocessing.picture:
             raise ValueError(
                 f"input shape {list(self.input.shape)}, but preprocessing makes "

@@ -33,7 +33,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Net:
-    """`inputs`: input blob -> declared shape, None where it has none. `source`: the text's own tree."""
+    """`inputs`: input blob -> declared shape, None where it has none. `source`: the text's own tree.
+
+    `run_text`: the deploy form as text, "" where `text` is one already.
+    """
 
     file: str
     name: str
@@ -42,6 +45,7 @@ class Net:
     text: str
     source: Message
     notes: list[str] = field(default_factory=list)
+    run_text: str = ""
 
 
 def read_net(path: Path) -> Net:
@@ -92,7 +96,7 @@ def net_from_text(text: str, file: str) -> Net:
     if len(layers) > MAX_LAYERS:
         raise BadInput(f"{file}: more than {MAX_LAYERS} layers; no real net has so many")
     net = Net(file, source.text("name"), layers, inputs, text, source, notes)
-    _check_connections(net)
+    check_connections(net)
     return net
 
 
@@ -165,7 +169,7 @@ def _inputs(layers: list[Message], source: Message) -> dict[str, tuple[int, ...]
     return found
 
 
-def _check_connections(net: Net) -> None:
+def check_connections(net: Net) -> None:
     """Bottoms exist, and nobody but an in-place layer makes a blob again (net.cpp, AppendTop)."""
     # a legacy input without a shape has no Input layer
     made = set(net.inputs) - {
@@ -214,16 +218,19 @@ def owners(net: Net) -> dict[tuple[int, int], tuple[int, int]]:
 def refuse_side_effects(net: Net) -> None:
     """Raise Unsupported for every layer that would read or write files or run code in Caffe.
 
-    Looks at the text's own tree as well: upgrades drop fields that Caffe acts on.
+    Looks at the text's own tree as well, if Caffe gets that: upgrades drop fields that it acts on.
     """
     wrong = [
         f"line {layer.line}: layer {layer.name!r}: type {layer.type}"
         for layer in net.layers
         if layer.type in SIDE_EFFECTS
     ]
-    stack: list[tuple[Message, str]] = [
-        (layer, "") for name in ("layer", "layers") for layer in net.source.messages(name)
-    ]
+    given = (
+        [layer.fields for layer in net.layers]
+        if net.run_text
+        else net.source.messages("layer") + net.source.messages("layers")
+    )
+    stack: list[tuple[Message, str]] = [(layer, "") for layer in given]
     while stack:
         message, name = stack.pop()
         name = message.text("name") or name

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
+import linecache
 import os
 import sys
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from safetensors.torch import load_file
 from torch import nn
 
 from loader import artifact
 from loader.errors import ArtifactMissing, IntegrityError
+from loader.tracing import CaffeMap
 from loader.transforms import build_transform
 
 
@@ -38,21 +43,37 @@ def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:
             raise IntegrityError(f"{folder}: {file} is missing; make convert MODEL={folder.name}")
     model = _module(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    model.__dict__["caffe_map"] = caffe_map(manifest)
     return model.eval(), build_transform(manifest["preprocessing"])
+
+
+def caffe_map(manifest: Mapping[str, Any]) -> CaffeMap:
+    """Which part of the artifact's module is which Caffe layer."""
+    return CaffeMap(
+        modules=manifest["layers"],
+        statements=manifest["statements"],
+        inputs=manifest["input_layers"],
+        blobs=[item["blob"] for item in manifest["inputs"]],
+        fused=manifest["fused"],
+    )
 
 
 def _module(folder: Path) -> nn.Module:
     path = folder / "model.py"
-    name = f"decant_artifact_{abs(hash(str(path.resolve())))}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # registered, so that pickling and torch.export find the classes; no __pycache__ in the artifact
+    return module_from_source(path.read_text("utf-8"), path)
+
+
+def module_from_source(source: str, path: Path | None = None) -> nn.Module:
+    """`Model()` of a model.py's text. `path` is where it stands, for tracebacks and for pickling."""
+    place = (
+        str(path.resolve()) if path else f"<model.py {sha256(source.encode()).hexdigest()[:16]}>"
+    )
+    name = f"decant_artifact_{sha256((place + source).encode()).hexdigest()[:16]}"
+    module = ModuleType(name)
+    module.__file__ = place
+    # registered, so that pickling, torch.jit and torch.export find the classes and their source
     sys.modules[name] = module
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = written
+    linecache.cache[place] = (len(source), None, source.splitlines(True), place)
+    exec(compile(source, place, "exec"), module.__dict__)
     built: nn.Module = module.Model()
     return built

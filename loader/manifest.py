@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dumper.dumpfile import VERSION, Dump
-from loader.mapping import ParameterMap
+from loader.artifact import FORMAT
+from loader.conversion import GENERATED, Conversion
 
 if TYPE_CHECKING:
     from loader.catalog import Model
 
-FORMAT = 1
-
 
 def describe(
-    name: str,
-    model: Model,
-    dump: Dump,
-    layers: Mapping[str, str | None],
-    mapped: ParameterMap,
-    prototxt_sha256: str,
+    name: str, model: Model | None, dump: Dump, conversion: Conversion, prototxt_sha256: str
 ) -> dict[str, Any]:
     """Everything but the hashes of the files beside it, which `artifact.write` adds.
 
-    The same for both engines: Caffe's Split layers and the probe do not enter.
+    The same for both engines: Caffe's Split layers and the probe do not enter. `model` is None for a
+    net that is in no catalog.
     """
-    module = {"name": model.module, "arguments": dict(model.arguments)}
     return {
         "format": FORMAT,
         "dump_format": VERSION,
         "name": name,
-        "model": model.name,
-        "module": module,
         "caffe": {
             "net": dump.net_name,
             "prototxt_sha256": prototxt_sha256,
             "caffemodel_sha256": dump.caffemodel_sha256,
         },
         "parameters": {
-            key: {"layer": layer, "blob": blob} for key, (layer, blob) in mapped.origin.items()
+            key: {"layer": layer, "blob": blob} for key, (layer, blob) in conversion.origin.items()
         },
-        "layers": dict(layers),
-        "left_out": {**mapped.left_out, **_ignored(model)},
-        "inputs": [{"blob": model.input.blob, "shape": list(model.input.shape)}],
-        "preprocessing": model.preprocessing.model_dump(mode="json"),
+        "layers": conversion.layers,
+        "statements": conversion.statements,
+        "fused": conversion.fused,
+        "left_out": {**conversion.left_out, **_ignored(model)},
+        "changes": conversion.notes,
+        "inputs": [
+            {"blob": blob, "shape": list(shape)} for blob, shape in conversion.inputs.items()
+        ],
+        "input_layers": conversion.input_layers,
+        **(_of_catalog(model) if model else _UNKNOWN),
+    }
+
+
+_UNKNOWN: dict[str, Any] = {
+    "model": None, "module": {"name": GENERATED, "arguments": {}}, "preprocessing": None,
+    "labels": None, "accuracy": [], "licence": "", "citation": "", "notes": "",
+    "sources": {"prototxt": [], "caffemodel": []},
+}  # fmt: skip
+
+
+def _of_catalog(model: Model) -> dict[str, Any]:
+    """What the catalog knows of the model."""
+    return {
+        "model": model.name,
+        "module": {"name": model.module, "arguments": dict(model.arguments)},
+        "preprocessing": model.preprocessing.model_dump(mode="json")
+        if model.preprocessing
+        else None,
         "labels": model.labels.model_dump(mode="json", exclude_defaults=True)
         if model.labels
         else None,
@@ -59,6 +74,6 @@ def describe(
     }
 
 
-def _ignored(model: Model) -> dict[str, str]:
+def _ignored(model: Model | None) -> dict[str, str]:
     reason = "in the caffemodel, not in the net: named under ignored_layers in the catalog"
-    return dict.fromkeys(model.ignored_layers, reason)
+    return dict.fromkeys(model.ignored_layers if model else (), reason)

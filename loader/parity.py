@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,103 +17,74 @@ from torch import nn
 
 from dumper.dumpfile import Dump, Layer
 from loader.mapping import TRANSPARENT
-from loader.recording import record
+from loader.naming import unique
+from loader.tracing import CaffeMap, Known, Trace
+from loader.verdict import BOUND, LayerParity, Parity
 
-BOUND = 1e-5
 # Caffe's own LRN keeps a running sum along the channels and drifts where inputs exceed this
 # (docs/parity.md): there the bound is this one.
 LRN_DRIFT_ABOVE, LRN_BOUND = 1000.0, 1e-2
-
-
-@dataclass
-class LayerParity:
-    """One top. `error` is max|torch - caffe| / max|caffe|; NaN stands for "not computed"."""
-
-    layer: str
-    type: str
-    verdict: str
-    bound: float = BOUND
-    error: float = math.nan
-    max_abs: float = math.nan
-    relative_l2: float = math.nan
-    cosine: float = math.nan
-    caffe_float64: float = math.nan
-    torch_float64: float = math.nan
-    reason: str = ""
-
-
-@dataclass
-class Parity:
-    """status: "passed", "failed" or "not measured" (with the reason)."""
-
-    status: str
-    reason: str = ""
-    device: str = ""
-    layers: list[LayerParity] = field(default_factory=list)
-
-    @property
-    def first_failure(self) -> LayerParity | None:
-        """The first failing layer in order of execution."""
-        return next((layer for layer in self.layers if layer.verdict == "failed"), None)
-
-    @property
-    def worst(self) -> LayerParity | None:
-        """The compared layer with the largest error in terms of its bound."""
-        compared = [layer for layer in self.layers if layer.verdict in ("passed", "failed")]
-        return max(compared, key=lambda layer: layer.error / layer.bound, default=None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; numbers that do not exist become null."""
-        if self.status == "not measured":
-            return {"status": self.status, "reason": self.reason}
-        failure = self.first_failure
-        return {
-            "status": self.status,
-            "device": self.device,
-            "first_failure": failure.layer if failure else None,
-            "layers": [
-                {
-                    key: None if isinstance(value, float) and not math.isfinite(value) else value
-                    for key, value in asdict(layer).items()
-                }
-                for layer in self.layers
-            ],
-        }
-
-
-def not_measured(reason: str) -> Parity:
-    """For a dump without activations."""
-    return Parity("not measured", reason)
 
 
 @torch.no_grad()
 def measure(
     dump: Dump,
     module: nn.Module,
-    layers: Mapping[str, str | None],
+    caffe: CaffeMap,
     device: str = "cpu",
     bounds: Mapping[str, tuple[float, str]] | None = None,
 ) -> Parity:
     """Run `module` (weights loaded) on the dump's probe, in float32 and in float64, and compare.
 
-    `layers`: Caffe layer -> module path or None. `bounds`: layer type -> (bound, reason), from the
-    catalog.
+    `caffe` says which part of the module is which layer. `bounds`: layer type -> (bound, reason),
+    from the catalog.
     """
     module = module.eval()
-    probe = [torch.from_numpy(np.array(array)) for array in dump.probe.values()]
+    probe = [torch.from_numpy(np.array(dump.probe[name])) for name in _order(dump, caffe)]
     # TF32 would round inputs to 10 bits
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         torch.backends.cuda.matmul.allow_tf32 = False
-        ours = record(module.to(device), [array.to(device) for array in probe], layers)
+        trace = Trace(module.to(device), caffe)
+        ours = trace.run([array.to(device) for array in probe])
+        alone = _alone(dump, trace, device)
         exact_module = copy.deepcopy(module).double()
-        exact = record(exact_module, [array.to(device).double() for array in probe], layers)
-    found = [
-        _compare(layer, layers, ours, exact, _input_of(dump, index), bounds or {})
-        for index, layer in enumerate(dump.layers)
-        if layer.type not in TRANSPARENT
-    ]
+        exact = Trace(exact_module, caffe).run([array.to(device).double() for array in probe])
+    found: list[LayerParity] = []
+    flipped: set[str] = set()
+    for index, name, layer in _named(dump):
+        if layer.type not in TRANSPARENT:
+            several = _Compared(layer, name, ours.get(name), exact.get(name), alone.get(name))
+            bound = _bound(layer, _input_of(dump, index), bounds or {})
+            found += _compare(several, caffe, bound, flipped)
     failed = any(layer.verdict == "failed" for layer in found)
     return Parity("failed" if failed else "passed", device=device, layers=found)
+
+
+def _order(dump: Dump, caffe: CaffeMap) -> list[str]:
+    """The inputs' blobs as the module takes them."""
+    return list(caffe.blobs) or list(dump.probe)
+
+
+def _named(dump: Dump) -> list[tuple[int, str, Layer]]:
+    """(place, unique name, layer)."""
+    names = unique(layer.name for layer in dump.layers)
+    return [
+        (at, name, layer) for at, (name, layer) in enumerate(zip(names, dump.layers, strict=True))
+    ]
+
+
+def _alone(dump: Dump, trace: Trace, device: str) -> dict[str, list[torch.Tensor]]:
+    """Every layer fed with what Caffe fed it."""
+    known = Known()
+    blobs = dict(dump.probe)
+    for node, name in zip(trace.placeholders, _order(dump, trace.caffe), strict=True):
+        known.arrays[node] = blobs[name]
+    for _, name, layer in _named(dump):
+        for node, array in zip(trace.tops.get(name, []), layer.activations, strict=False):
+            known.arrays[node] = array
+    known.device = device
+    layers = [name for name in trace.tops if name not in trace.caffe.inputs]
+    return {name: trace.alone(name, known) for name in layers}
 
 
 def _input_of(dump: Dump, index: int) -> float:
@@ -127,33 +97,107 @@ def _input_of(dump: Dump, index: int) -> float:
     return 0.0
 
 
-def _compare(
-    layer: Layer,
-    layers: Mapping[str, str | None],
-    ours: Mapping[str, torch.Tensor],
-    exact: Mapping[str, torch.Tensor],
-    largest_input: float,
-    bounds: Mapping[str, tuple[float, str]],
-) -> LayerParity:
+@dataclass
+class _Compared:
+    """A layer and what was computed for it: float32, float64, and fed with Caffe's bottoms."""
+
+    layer: Layer
+    name: str
+    ours: list[torch.Tensor] | None
+    exact: list[torch.Tensor] | None
+    alone: list[torch.Tensor] | None
+
+
+def _bound(
+    layer: Layer, largest_input: float, bounds: Mapping[str, tuple[float, str]]
+) -> tuple[float, str]:
     bound, reason = bounds.get(layer.type, (BOUND, ""))
     if layer.type == "LRN" and largest_input > LRN_DRIFT_ABOVE and bound < LRN_BOUND:
-        bound, reason = LRN_BOUND, f"inputs to {largest_input:.0f}: Caffe's own running sum drifts"
-    result = LayerParity(layer.name, layer.type, "passed", bound, reason=reason)
-    if layers.get(layer.name) is None:
-        result.verdict, result.reason = "left out", "the module ends before it"
-        return result
-    if layer.name not in ours or not layer.activations:
-        return _failed(result, "no counterpart: the module has no output for this layer")
-    caffe = np.asarray(layer.activations[0])
-    mine = ours[layer.name].float().cpu().numpy()
-    if mine.shape != caffe.shape:
-        return _failed(result, f"shape {mine.shape}, Caffe has {caffe.shape}")
-    _measure(result, mine.reshape(-1), caffe.reshape(-1))
-    truth = exact[layer.name].cpu().numpy().reshape(-1)
+        return LRN_BOUND, f"inputs to {largest_input:.0f}: Caffe's own running sum drifts"
+    return bound, reason
+
+
+def _compare(
+    found: _Compared, caffe: CaffeMap, bound: tuple[float, str], flipped: set[str]
+) -> list[LayerParity]:
+    """One entry for each top. `flipped`: blobs in which near ties fell otherwise; kept up to date."""
+    layer, name = found.layer, found.name
+    results = []
+    for number, top in enumerate(layer.tops):
+        result = LayerParity(name, layer.type, "passed", top, *bound[:1], reason=bound[1])
+        results.append(result)
+        if name not in found_layers(caffe):
+            result.verdict, result.reason = "left out", "the module ends before it"
+            if name in caffe.fused:
+                result.verdict = "fused"
+                result.reason = f"{caffe.fused[name]}: compared there"
+            continue
+        if found.ours is None or len(found.ours) <= number or len(layer.activations) <= number:
+            _failed(result, "no counterpart: the module has no output for this layer")
+            continue
+        array = np.asarray(layer.activations[number])
+        assert found.exact is not None and found.alone is not None
+        _judge(result, array, found.ours[number], found.exact[number], found.alone[number])
+        _discrete(result, layer, number, flipped)
+    return results
+
+
+def found_layers(caffe: CaffeMap) -> set[str]:
+    """The layers that the module computes."""
+    return set(caffe.statements) | {
+        name for name, path in caffe.modules.items() if path is not None
+    }
+
+
+def _judge(
+    result: LayerParity,
+    array: np.ndarray,
+    ours: torch.Tensor,
+    exact: torch.Tensor,
+    alone: torch.Tensor,
+) -> None:
+    """Both verdicts, and the distances from float64."""
+    mine = ours.float().cpu().numpy()
+    if mine.shape != array.shape:
+        _failed(result, f"shape {mine.shape}, Caffe has {array.shape}")
+        return
+    caffe = array.reshape(-1)
+    apart = LayerParity(result.layer, result.type, "passed", result.top, result.bound)
+    if tuple(alone.shape) != array.shape:
+        _failed(apart, f"shape {tuple(alone.shape)}, Caffe has {array.shape}")
+    else:
+        _measure(apart, alone.float().cpu().numpy().reshape(-1), caffe)
+    _measure(result, mine.reshape(-1), caffe)
+    result.isolated = apart.error
+    if result.verdict == "passed" and apart.verdict == "failed":
+        _failed(result, f"fed with Caffe's own input: {apart.reason}")
+    elif result.verdict == "failed" and apart.verdict == "passed":
+        result.reason += "; fed with Caffe's own input it agrees, so the error came with the input"
+    if tuple(exact.shape) != array.shape:
+        return
+    truth = exact.cpu().double().numpy().reshape(-1)
     scale = float(np.abs(truth).max(initial=0)) or 1.0
-    result.caffe_float64 = float(np.abs(caffe.reshape(-1) - truth).max(initial=0)) / scale
+    result.caffe_float64 = float(np.abs(caffe - truth).max(initial=0)) / scale
     result.torch_float64 = float(np.abs(mine.reshape(-1) - truth).max(initial=0)) / scale
-    return result
+
+
+# Their values are choices between numbers: rounding before them may turn a near tie. There, and after
+# them, it is the isolated comparison that decides.
+DISCRETE = {"ArgMax", "Threshold", "DetectionOutput", "Proposal", "Filter"}
+
+
+def _discrete(result: LayerParity, layer: Layer, number: int, flipped: set[str]) -> None:
+    chooses = layer.type in DISCRETE or (layer.type == "Pooling" and number == 1)
+    after = bool(flipped & set(layer.bottoms))
+    agrees = result.isolated <= result.bound
+    flipped.discard(layer.tops[number])
+    if not (chooses or after):
+        return
+    if after or result.verdict == "failed":
+        flipped.add(layer.tops[number])
+    if result.verdict == "failed" and agrees:
+        result.verdict = "passed"
+        result.reason = "a near tie fell otherwise; fed with Caffe's own input it agrees"
 
 
 def _failed(result: LayerParity, reason: str) -> LayerParity:

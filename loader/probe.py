@@ -38,7 +38,7 @@ def make_probe(
 def _make(
     net: Net, name: str, shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator
 ) -> np.ndarray:
-    shape = shapes.get(name) or _one_picture(net.inputs[name])
+    shape = shapes.get(name) or one_picture(net.inputs[name])
     if shape is None or min(shape) < 1:
         raise UsageError(
             f"{net.file}: input {name!r} has no shape; give --input {name}=1,3,224,224"
@@ -61,8 +61,8 @@ def _make(
 _INDEX_READERS = {"Embed", "BatchReindex", "Filter"}
 
 
-def _one_picture(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """The first axis of a picture input counts pictures; one is enough."""
+def one_picture(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """A declared shape with a batch of one: the first of four axes counts pictures."""
     return (1, *shape[1:]) if shape and len(shape) == 4 else shape
 
 

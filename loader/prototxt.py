@@ -283,3 +283,31 @@ class _Parser:
 def parse(text: str, file: str) -> Message:
     """The tree of a prototxt. Raises BadInput with `file:line` for anything that is not one."""
     return _Parser(text, file).parse()
+
+
+def to_text(name: str, layers: list[Message]) -> str:
+    """A net of these layers, in today's layout, as text that `parse` and Caffe read alike."""
+    lines = [f"name: {_quote(name)}"]
+    for layer in layers:
+        lines += ["layer {", *_lines(layer, "  "), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(message: Message, indent: str) -> Iterator[str]:
+    for item in message.fields:
+        if isinstance(item.value, Message):
+            yield f"{indent}{item.name} {{"
+            yield from _lines(item.value, indent + "  ")
+            yield indent + "}"
+        else:
+            value = _quote(item.value) if item.quoted else item.value
+            yield f"{indent}{item.name}: {value}"
+
+
+def _quote(text: str) -> str:
+    """ASCII: everything else as octal bytes, which every parser of the format reads."""
+    escaped = "".join(
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{escaped}"'

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loader import ops
 from loader.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MODULES = {
     "vgg16": ("vgg", "VGG16"),
     "vgg19": ("vgg", "VGG19"),
 }
-_IMPORT_LRN = "from loader.zoo.lrn import LRN\n"
+_IMPORT_LRN = "from loader.ops.lrn import LRN\n"
 
 
 def build(module: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -39,7 +40,8 @@ def source(module: str, arguments: Mapping[str, Any]) -> str:
     file, name = _entry(module)
     text = (HERE / f"{file}.py").read_text()
     if _IMPORT_LRN in text:
-        text = text.replace("\n" + _IMPORT_LRN, "\n\n" + _class_text("lrn.py").rstrip("\n") + "\n")
+        (lrn,) = ops.sources({"LRN"})
+        text = text.replace("\n" + _IMPORT_LRN, "\n\n" + lrn + "\n")
     literal = ", ".join(f"{key}={value!r}" for key, value in sorted(arguments.items()))
     return (
         f"{text}\n\nclass Model({name}):\n"
@@ -52,9 +54,3 @@ def _entry(module: str) -> tuple[str, str]:
     if module not in MODULES:
         raise CatalogError(f"module {module!r} is none of {', '.join(MODULES)}")
     return MODULES[module]
-
-
-def _class_text(file: str) -> str:
-    """From the first class of a file to its end: what stands above are imports."""
-    text = (HERE / file).read_text()
-    return text[text.index("\nclass ") + 1 :]

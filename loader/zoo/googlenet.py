@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from loader.zoo.lrn import LRN
+from loader.ops.lrn import LRN
 
 
 class Inception(nn.Module):

@@ -105,13 +105,25 @@ def test_a_wrong_value_is_named_by_the_path_to_its_key(
     assert f"models.yaml: tiny: {message}" in refusal_of(tmp_path, spoilt(place, value))
 
 
-@pytest.mark.parametrize(
-    "key", ["module", "prototxt", "caffemodel", "input", "preprocessing", "licence", "citation"]
-)
+@pytest.mark.parametrize("key", ["module", "prototxt", "caffemodel", "licence", "citation"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     changed = entry()
     del changed[key]
     assert f"models.yaml: tiny: {key}: missing" in refusal_of(tmp_path, changed)
+
+
+@pytest.mark.parametrize("key", ["input", "preprocessing"])
+def test_only_a_generated_module_does_without_input_and_preprocessing(
+    tmp_path: Path, key: str
+) -> None:
+    changed = entry()
+    del changed[key]
+    assert "input and preprocessing are missing" in refusal_of(tmp_path, changed)
+    changed["module"] = "generated"
+    changed.pop("arguments", None)
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"models": {"tiny": changed}}))
+    assert load_catalog(path).model("tiny").module == "generated"
 
 
 @pytest.mark.parametrize(

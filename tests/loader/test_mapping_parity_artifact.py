@@ -19,6 +19,8 @@ from dumper.dumpfile import Dump
 from loader import artifact, parity, safetensors_file
 from loader.errors import ArtifactMissing, IntegrityError, MappingError, UsageError
 from loader.mapping import map_parameters, same_shape
+from loader.tracing import CaffeMap
+from loader.verdict import Parity
 from loader.zoo import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +73,8 @@ def test_shapes_are_equal_up_to_leading_ones_of_a_legacy_blob() -> None:
     assert not same_shape((6, 6), (4, 9))
 
 
-def measure(dump: Dump, net: nn.Module) -> parity.Parity:
-    return parity.measure(dump, net, net.caffe_layers())  # type: ignore[operator]
+def measure(dump: Dump, net: nn.Module) -> Parity:
+    return parity.measure(dump, net, CaffeMap(net.caffe_layers()))  # type: ignore[operator]
 
 
 def test_the_right_net_passes_and_its_numbers_are_small(dump: Dump) -> None:
@@ -116,7 +118,7 @@ def test_a_missing_counterpart_and_another_shape_fail(dump: Dump) -> None:
     layers = dict(net.caffe_layers())  # type: ignore[operator]
     dump.layers[2].activations = []
     dump.layers[3].activations = [dump.layers[3].activations[0][..., :3]]
-    found = {layer.layer: layer for layer in parity.measure(dump, net, layers).layers}
+    found = {layer.layer: layer for layer in parity.measure(dump, net, CaffeMap(layers)).layers}
     assert "no counterpart" in found["relu1"].reason
     assert "shape" in found["pool1"].reason
 
@@ -153,7 +155,7 @@ def write(folder: Path, **changes: object) -> Path:
     values: dict[str, object] = {
         "tensors": tensors(),
         "source": "x = 1\n",
-        "manifest": {"name": "x", "preprocessing": None},
+        "manifest": {"format": artifact.FORMAT, "name": "x", "preprocessing": None},
         "build": {"when": "now"},
         "parity": {"status": "not measured", "reason": "test"},
     }

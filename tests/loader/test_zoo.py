@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from loader import zoo
+from loader.ops.lrn import LRN
 from loader.transforms import Transform
-from loader.zoo.lrn import LRN
 from tests import definitions
 
 ENTRIES = [

@@ -16,8 +16,8 @@ class LRN(nn.Module):
 
     def __init__(self, size: int, alpha: float, beta: float, k: float = 1.0) -> None:
         super().__init__()
-        if size < 3 or size % 2 == 0:
-            raise ValueError(f"LRN over {size} channels: an odd number from 3 is needed")
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"LRN over {size} channels: an odd number is needed")
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -26,7 +26,9 @@ class LRN(nn.Module):
         square = (x * (self.alpha / self.size)).mul_(x)
         # N x (C + size - 1) x H x W: zeros stand for the channels beyond the edges
         padded = nn.functional.pad(square, (0, 0, 0, 0, half, half))
-        total = padded.narrow(1, 0, channels) + padded.narrow(1, 1, channels)
+        total = padded.narrow(1, 0, channels)
+        if self.size > 1:
+            total = total + padded.narrow(1, 1, channels)
         for shift in range(2, self.size):
             total = total.add_(padded.narrow(1, shift, channels))
         total = total.add_(self.k)
@@ -39,3 +41,15 @@ class LRN(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class LRNWithinChannel(nn.Module):
+    """x * (1 + alpha * mean of x^2 over size x size places) ** -beta; padding counts in the mean."""
+
+    def __init__(self, size: int, alpha: float, beta: float) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta = size, alpha, beta
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        square = nn.functional.avg_pool2d(x.square(), self.size, 1, self.size // 2)
+        return x * (1 + self.alpha * square) ** -self.beta

@@ -1,0 +1,185 @@
+"""A dump as a PyTorch module: its source, its state, and which part of it is which Caffe layer.
+
+Either a module of the zoo, which a catalog entry names, or one that is generated from the definition
+in the dump. For the second no torch is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dumper.dumpfile import Dump
+from loader.codegen import generate
+from loader.deploy import deploy
+from loader.errors import BadInput
+from loader.graph import Net, net_from_text
+from loader.layers.rule import Shape
+from loader.plan import plan
+from loader.plugins import Plugins
+from loader.probe import one_picture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from loader.catalog import Model
+    from loader.tracing import CaffeMap
+
+GENERATED = "generated"
+
+
+@dataclass
+class Conversion:
+    """`origin`: key -> (layer, blob); `layers`: Caffe layer -> module path, None where it has none.
+
+    `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
+    """
+
+    source: str
+    tensors: dict[str, np.ndarray]
+    origin: dict[str, tuple[str, int]]
+    layers: dict[str, str | None]
+    inputs: dict[str, Shape]
+    input_layers: dict[str, list[str]]
+    statements: dict[str, list[str]] = field(default_factory=dict)
+    fused: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def caffe_map(self) -> CaffeMap:
+        """For tracing."""
+        from loader.tracing import CaffeMap
+
+        return CaffeMap(
+            self.layers, self.statements, self.input_layers, list(self.inputs), self.fused
+        )
+
+    def build(self) -> nn.Module:
+        """The module of `source` with these weights (copied: a map of a file is read-only)."""
+        import torch
+
+        from loader.loading import module_from_source
+
+        with torch.device("meta"):
+            module = module_from_source(self.source)
+        state = {key: torch.from_numpy(np.array(array)) for key, array in self.tensors.items()}
+        module.load_state_dict(state, strict=True, assign=True)
+        return module.eval().requires_grad_(False)
+
+
+def convert(
+    dump: Dump,
+    model: Model | None,
+    name: str,
+    shapes: Mapping[str, Shape] | None = None,
+    plugins: Plugins | None = None,
+) -> Conversion:
+    """`shapes`: of inputs that do not declare one, or are to have another.
+
+    Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
+    """
+    net = deploy_form(dump, shapes or {})
+    if model is not None and model.module != GENERATED:
+        return _from_zoo(dump, net, model)
+    return _generated(dump, net, name, shapes or {}, plugins or Plugins())
+
+
+def check(
+    net: Net,
+    params: Sequence[Sequence[np.ndarray]],
+    shapes: Mapping[str, Shape],
+    plugins: Plugins | None,
+) -> None:
+    """Raise Unsupported for a net that cannot be generated; `params` by layer of `net`."""
+    rules = plugins.rules if plugins else {}
+    plan(net, params, input_shapes(net, None, shapes), rules)
+
+
+def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
+    """The dump's definition as it was run."""
+    first = {layer.name: layer.params[0].shape for layer in dump.layers if layer.params}
+    known = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
+    return deploy(net_from_text(dump.prototxt, "the dump's prototxt"), known, first)
+
+
+def input_shapes(net: Net, dump: Dump | None, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """What `--input` says, else the probe, else the definition, with a batch of one picture."""
+    found = {}
+    for name, declared in net.inputs.items():
+        probe = dump.probe.get(name) if dump is not None else None
+        shape = shapes.get(name) or (probe.shape if probe is not None else one_picture(declared))
+        found[name] = tuple(shape or ())
+    return found
+
+
+def _generated(
+    dump: Dump, net: Net, name: str, shapes: Mapping[str, Shape], plugins: Plugins
+) -> Conversion:
+    planned = plan(net, blobs(net, dump), input_shapes(net, dump, shapes), plugins.rules)
+    made = generate(planned, name, plugins.sources(net))
+    fused = {part: step.layer for step in planned.steps for part in step.fused}
+    return Conversion(
+        source=made.source,
+        tensors={
+            step.key(key): array
+            for step in planned.steps
+            for key, array in step.written.tensors.items()
+        },
+        origin={
+            step.key(key): place for step in planned.steps for key, place in step.origin.items()
+        },
+        layers=made.modules,
+        inputs={blob: value.shape for blob, value in planned.inputs.items()},
+        input_layers=planned.input_layers,
+        statements=made.statements,
+        fused=fused,
+        left_out={key: why for key, why in planned.absent.items() if key not in fused},
+        notes=net.notes,
+    )
+
+
+def blobs(net: Net, dump: Dump) -> list[Sequence[np.ndarray]]:
+    """The parameters of each layer of `net`. The dump may have Caffe's Split layers in between."""
+    found: list[Sequence[np.ndarray]] = []
+    at = 0
+    for layer in net.layers:
+        while at < len(dump.layers) and (dump.layers[at].name, dump.layers[at].type) != (
+            layer.name,
+            layer.type,
+        ):
+            at += 1
+        if at == len(dump.layers):
+            raise BadInput(
+                f"the dump has no layer {layer.name!r} ({layer.type}) where its prototxt has one; "
+                "dump the net again"
+            )
+        found.append(dump.layers[at].params)
+        at += 1
+    return found
+
+
+def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
+    import torch
+
+    from loader import zoo
+    from loader.mapping import map_parameters
+
+    with torch.device("meta"):
+        module = zoo.build(model.module, model.arguments)
+    layers: dict[str, str | None] = module.caffe_layers()  # type: ignore[operator]
+    mapped = map_parameters(dump, module, layers)
+    return Conversion(
+        source=zoo.source(model.module, model.arguments),
+        tensors=mapped.tensors,
+        origin=mapped.origin,
+        layers=layers,
+        inputs=input_shapes(net, None, {}),
+        input_layers={
+            layer.name: list(layer.tops) for layer in net.layers if layer.type == "Input"
+        },
+        left_out=mapped.left_out,
+        notes=net.notes,
+    )

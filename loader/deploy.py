@@ -1,0 +1,185 @@
+"""A training definition as its deploy form: data layers become inputs, losses what they contain.
+
+What a person would otherwise do by hand before Caffe's `deploy.prototxt` exists; each change is one
+line of `notes`. A definition without data layers and losses is returned as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from loader.errors import UsageError
+from loader.graph import Layer, Net, check_connections
+from loader.prototxt import Field, Message, to_text
+
+Shape = tuple[int, ...]
+
+# top 0 is the pictures, what follows is labels
+PICTURES = {"Data", "ImageData", "WindowData", "MemoryData"}
+SOURCES = PICTURES | {"HDF5Data", "DummyData"}
+# loss -> what of it is left at TEST, and the message that keeps its axis
+CONTAINS = {
+    "SoftmaxWithLoss": ("Softmax", "softmax_param"),
+    "InfogainLoss": ("Softmax", "infogain_loss_param"),
+    "SigmoidCrossEntropyLoss": ("Sigmoid", ""),
+}
+DROPPED = {
+    "Accuracy", "ContrastiveLoss", "EuclideanLoss", "HDF5Output", "HingeLoss",
+    "MultinomialLogisticLoss",
+}  # fmt: skip
+
+
+def is_training(net: Net) -> bool:
+    """Whether a data layer or a loss is in it."""
+    return any(layer.type in SOURCES | set(CONTAINS) | DROPPED for layer in net.layers)
+
+
+def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) -> Net:
+    """The deploy form of `net`.
+
+    `shapes`: what `--input` says of an input; `weights`: first blob's shape by layer, from which the
+    number of channels is known where the definition does not say it. Raises UsageError naming every
+    data layer whose shape cannot be known.
+    """
+    if not is_training(net):
+        return net
+    labels = _labels(net)
+    layers: list[Layer] = []
+    inputs: dict[str, Shape | None] = {}
+    notes, unknown = list(net.notes), []
+    for layer in net.layers:
+        if layer.type in SOURCES:
+            tops = [top for top in layer.tops if top not in labels]
+            for number, top in enumerate(tops):
+                found = shapes.get(top) or _shape(net, layer, layer.tops.index(top), weights)
+                if found is None:
+                    unknown.append(f"line {layer.line}: layer {layer.name!r}: {top!r}")
+                inputs[top] = found
+                name = layer.name if number == 0 else f"{layer.name}_{top}"
+                layers.append(_input(layer, name, top, found or (1,)))
+            if tops:
+                notes.append(f"{layer.name}: {layer.type} became an input ({', '.join(tops)})")
+        elif layer.type in CONTAINS:
+            layers.append(_contained(layer))
+            notes.append(f"{layer.name}: {layer.type} became {CONTAINS[layer.type][0]}")
+        elif layer.type in DROPPED or (layer.bottoms and set(layer.bottoms) <= labels):
+            notes.append(f"{layer.name}: {layer.type} dropped")
+        else:
+            layers.append(layer)
+            inputs.update((top, net.inputs[top]) for top in layer.tops if layer.type == "Input")
+    if unknown:
+        raise UsageError(
+            f"{net.file}: the shape of an input is nowhere in the definition ({unknown[0]}); give "
+            "--input BLOB=1,3,224,224",
+            unknown,
+        )
+    text = to_text(net.name, [layer.fields for layer in layers])
+    changed = replace(net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text)
+    check_connections(changed)
+    return changed
+
+
+def _labels(net: Net) -> set[str]:
+    """Blobs that only losses and their like read: the data layers' labels, and what is made of them."""
+    found = {top for layer in net.layers if layer.type in PICTURES for top in layer.tops[1:]}
+    for layer in net.layers:
+        if layer.type == "HDF5Data":
+            found.update(top for top in layer.tops if _only_losses(net, top))
+        if layer.bottoms and set(layer.bottoms) <= found:
+            found.update(layer.tops)
+    for layer in net.layers:
+        if layer.type not in DROPPED and layer.type not in CONTAINS and layer.type not in SOURCES:
+            mixed = set(layer.bottoms) & found
+            if mixed and not set(layer.bottoms) <= found:
+                found -= mixed
+    return found
+
+
+def _only_losses(net: Net, top: str) -> bool:
+    """Read by losses alone, and never as the value that the loss is about."""
+    readers = [layer for layer in net.layers if top in layer.bottoms]
+    return all(
+        layer.type in DROPPED | set(CONTAINS) and layer.bottoms[0] != top for layer in readers
+    )
+
+
+def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) -> Shape | None:
+    if layer.type == "MemoryData":
+        param = layer.fields.message("memory_data_param")
+        names = ("batch_size", "channels", "height", "width")
+        return tuple(param.integer(name) for name in names)
+    if layer.type == "DummyData":
+        return _dummy(layer, number)
+    if number > 0 or layer.type == "HDF5Data":
+        return None
+    old = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
+    own, transform = layer.fields.message(old[layer.type]), layer.fields.message("transform_param")
+    crop = transform.integer("crop_size") or own.integer("crop_size")
+    height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
+    channels = _channels(net, layer, transform, weights)
+    return (1, channels, height, width) if channels and height and width else None
+
+
+def _dummy(layer: Layer, number: int) -> Shape | None:
+    """One shape for all tops or one for each; or num, channels, height, width."""
+    param = layer.fields.message("dummy_data_param")
+    shapes = [tuple(shape.integers("dim")) for shape in param.messages("shape")]
+    if not shapes:
+        columns = [param.integers(name) for name in ("num", "channels", "height", "width")]
+        if not all(columns):
+            return None
+        shapes = list(zip(*columns, strict=True)) if len({*map(len, columns)}) == 1 else []
+    return shapes[number if len(shapes) > 1 else 0] if shapes else None
+
+
+def _channels(net: Net, layer: Layer, transform: Message, weights: Mapping[str, Shape]) -> int:
+    """As the layer says, or as the first convolution's weights do; 0 where neither does."""
+    if transform.boolean("force_gray"):
+        return 1
+    if transform.boolean("force_color") or len(transform.all("mean_value")) == 3:
+        return 3
+    for reader in net.layers:
+        if layer.tops[0] in reader.bottoms and reader.type == "Convolution":
+            shape = weights.get(reader.name, ())
+            group = reader.fields.message("convolution_param").integer("group", 1)
+            return shape[1] * group if len(shape) == 4 else 0
+    return 0
+
+
+def _field(name: str, value: str | Message, line: int, quoted: bool = False) -> Field:
+    return Field(name, value, line, quoted)
+
+
+def _input(layer: Layer, name: str, top: str, shape: Sequence[int]) -> Layer:
+    line = layer.line
+    dims = Message([_field("dim", str(size), line) for size in shape], line)
+    param = Message([_field("shape", dims, line)], line)
+    fields = Message(
+        [
+            _field("name", name, line, True),
+            _field("type", "Input", line, True),
+            _field("top", top, line, True),
+            _field("input_param", param, line),
+        ],
+        line,
+    )
+    return Layer(name, "Input", (), (top,), (), fields, line)
+
+
+def _contained(layer: Layer) -> Layer:
+    """The function inside the loss, on the loss's first bottom; its own name for the top."""
+    kind, message = CONTAINS[layer.type]
+    # a second top of SoftmaxWithLoss is that very function's value
+    top = (layer.tops or (layer.name,))[-1]
+    line = layer.line
+    fields = [
+        _field("name", layer.name, line, True),
+        _field("type", kind, line, True),
+        _field("bottom", layer.bottoms[0], line, True),
+        _field("top", top, line, True),
+    ]
+    axis = layer.fields.message(message).text("axis") if message else ""
+    if axis:
+        fields.append(_field("softmax_param", Message([_field("axis", axis, line)], line), line))
+    return Layer(layer.name, kind, layer.bottoms[:1], (top,), (), Message(fields, line), line)

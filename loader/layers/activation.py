@@ -1,0 +1,169 @@
+"""One value in, one value out. Sources: layers/{relu,prelu,elu,sigmoid,tanh,absval,bnll,power,exp,log,
+threshold,dropout}_layer.cpp; clip and swish of Caffe's master.
+"""
+
+from __future__ import annotations
+
+import math
+
+from loader.layers.rule import Params, Refused, Site, Written, arguments
+
+
+def _module(site: Site, module: str) -> Written:
+    site.expect(bottoms=1, tops=1, blobs=0)
+    return Written("{self}({0})", [site.bottom()], module)
+
+
+def _expression(site: Site, call: str) -> Written:
+    site.expect(bottoms=1, tops=1, blobs=0)
+    return Written(call, [site.bottom()])
+
+
+def relu(site: Site) -> Written:
+    """negative_slope * x below 0."""
+    slope = site.param("relu_param").number("negative_slope", 0.0)
+    return _module(site, f"nn.LeakyReLU({slope!r})" if slope else "nn.ReLU()")
+
+
+def relu6(site: Site) -> Written:
+    """The fork's ReLU cut at 6."""
+    param = site.param("relu_param")
+    if param.number("negative_slope", 0.0):
+        raise Refused("negative_slope")
+    threshold = site.param("relu6_param").number("threshold", 6.0)
+    return _module(site, "nn.ReLU6()" if threshold == 6 else f"nn.Hardtanh(0.0, {threshold!r})")
+
+
+def prelu(site: Site) -> Written:
+    """One slope a channel, or one for all (a blob without axes)."""
+    site.expect(bottoms=1, tops=1, blobs=1)
+    shared = site.param("prelu_param").boolean("channel_shared")
+    shape = site.bottom()
+    if len(shape) < 2:
+        raise Refused(f"an input of {len(shape)} axes; Caffe's PReLU takes at least 2")
+    weight = site.blob(0).reshape(1) if shared else site.blob(0, shape[1])
+    literals = "" if shared else str(shape[1])
+    return Written("{self}({0})", [shape], f"nn.PReLU({literals})", {"weight": weight})
+
+
+def elu(site: Site) -> Written:
+    """alpha * (e^x - 1) below 0."""
+    alpha = site.param("elu_param").number("alpha", 1.0)
+    return _module(site, f"nn.ELU({'' if alpha == 1 else repr(alpha)})")
+
+
+def sigmoid(site: Site) -> Written:
+    """Plain."""
+    site.param("sigmoid_param")
+    return _module(site, "nn.Sigmoid()")
+
+
+def tanh(site: Site) -> Written:
+    """Plain."""
+    site.param("tanh_param")
+    return _module(site, "nn.Tanh()")
+
+
+def absval(site: Site) -> Written:
+    """Plain."""
+    return _expression(site, "{0}.abs()")
+
+
+def bnll(site: Site) -> Written:
+    """log(1 + e^x), stable."""
+    return _module(site, "nn.Softplus()")
+
+
+def _line(param: Params, value: str) -> str:
+    """shift + scale * x, without what is 1 or 0."""
+    scale, shift = param.number("scale", 1.0), param.number("shift", 0.0)
+    text = value if scale == 1 else f"{scale!r} * {value}"
+    return text if shift == 0 else f"{text} + {shift!r}" if shift > 0 else f"{text} - {-shift!r}"
+
+
+def _bracketed(text: str) -> str:
+    return f"({text})" if " " in text else text
+
+
+def power(site: Site) -> Written:
+    """(shift + scale * x) ^ power; a constant where power * scale is 0 (power_layer.cpp:9-40)."""
+    param = site.param("power_param")
+    exponent, scale, shift = (
+        param.number("power", 1.0), param.number("scale", 1.0), param.number("shift", 0.0),
+    )  # fmt: skip
+    if exponent * scale == 0:
+        value = 1.0 if exponent == 0 else shift**exponent
+        return _expression(site, f"torch.full_like({{0}}, {value!r})")
+    line = _line(param, "{0}")
+    if exponent == 1:
+        return _expression(site, line if line != "{0}" else "{0} * 1.0")
+    if exponent == 2:
+        return _expression(site, f"{_bracketed(line)}.square()")
+    return _expression(site, f"{_bracketed(line)} ** {exponent!r}")
+
+
+def exp(site: Site) -> Written:
+    """base ^ (shift + scale * x); base -1 means e."""
+    param = site.param("exp_param")
+    base = param.number("base", -1.0)
+    if base != -1 and base <= 0:
+        raise Refused(f"base {base}; Caffe takes -1 or a positive number")
+    line = _line(param, "{0}")
+    if base == -1:
+        return _expression(site, f"torch.exp({line})")
+    return _expression(site, f"torch.exp({math.log(base)!r} * {_bracketed(line)})")
+
+
+def log(site: Site) -> Written:
+    """log_base(shift + scale * x); base -1 means e."""
+    param = site.param("log_param")
+    base = param.number("base", -1.0)
+    if base != -1 and (base <= 0 or base == 1):
+        raise Refused(f"base {base}; Caffe takes -1 or a positive number other than 1")
+    line = _line(param, "{0}")
+    over = "" if base == -1 else f" / {math.log(base)!r}"
+    return _expression(site, f"torch.log({line}){over}")
+
+
+def threshold(site: Site) -> Written:
+    """1 above the threshold, 0 at it and below."""
+    value = site.param("threshold_param").number("threshold", 0.0)
+    return _expression(site, f"({{0}} > {value!r}).to({{0}}.dtype)")
+
+
+def dropout(site: Site) -> Written:
+    """The identity at TEST."""
+    param = site.param("dropout_param")
+    ratio = param.number("dropout_ratio", 0.5)
+    if not param.boolean("scale_train", True):
+        raise Refused("scale_train: false scales at TEST in the forks that have it")
+    return _module(site, f"nn.Dropout({arguments(None if ratio == 0.5 else ratio)})")
+
+
+def clip(site: Site) -> Written:
+    """Between min and max."""
+    param = site.param("clip_param")
+    if not (param.has("min") and param.has("max")):
+        raise Refused("without min and max; Caffe requires both")
+    return _expression(site, f"{{0}}.clamp({param.number('min')!r}, {param.number('max')!r})")
+
+
+def swish(site: Site) -> Written:
+    """x * sigmoid(beta * x)."""
+    beta = site.param("swish_param").number("beta", 1.0)
+    if beta == 1:
+        return _module(site, "nn.SiLU()")
+    return _expression(site, f"{{0}} * torch.sigmoid({beta!r} * {{0}})")
+
+
+def crelu(site: Site) -> Written:
+    """ReLU of x and of -x, one behind the other (crelu of PVANet's kind: concatenated)."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    param = site.param("crelu_param")
+    slope = param.number("negative_slope", 0.0)
+    axis = site.axis(param.integer("concat_axis", param.integer("axis", 1)), site.bottom())
+    shape = list(site.bottom())
+    shape[axis] *= 2
+    both = f"torch.cat(({{0}}, -{{0}}), {axis})"
+    module = f"nn.LeakyReLU({slope!r})" if slope else "nn.ReLU()"
+    return Written(f"{{self}}({both})", [tuple(shape)], module)

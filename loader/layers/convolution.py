@@ -1,0 +1,249 @@
+"""Convolution, Deconvolution, their depthwise forks, Im2col, InnerProduct, Embed.
+
+Sources: layers/base_conv_layer.cpp, conv_layer.cpp, deconv_layer.cpp, im2col_layer.cpp,
+inner_product_layer.cpp, embed_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, same
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One value for each spatial axis."""
+
+    axis: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    def forward(self, spatial: Shape) -> Shape:
+        """floor((i + 2p - (d(k-1) + 1)) / s) + 1."""
+        found = tuple(
+            (i + 2 * p - (d * (k - 1) + 1)) // s + 1
+            for i, k, s, p, d in zip(
+                spatial, self.kernel, self.stride, self.pad, self.dilation, strict=True
+            )
+        )
+        return _positive(found)
+
+    def backward(self, spatial: Shape) -> Shape:
+        """s(i-1) + d(k-1) + 1 - 2p."""
+        found = tuple(
+            s * (i - 1) + d * (k - 1) + 1 - 2 * p
+            for i, k, s, p, d in zip(
+                spatial, self.kernel, self.stride, self.pad, self.dilation, strict=True
+            )
+        )
+        return _positive(found)
+
+    def literals(self) -> str:
+        """Kernel, stride, padding and dilation as torch takes them, defaults left out."""
+        return arguments(
+            same(self.kernel),
+            stride=None if set(self.stride) == {1} else same(self.stride),
+            padding=None if set(self.pad) == {0} else same(self.pad),
+            dilation=None if set(self.dilation) == {1} else same(self.dilation),
+        )
+
+
+def _positive(spatial: Shape) -> Shape:
+    if spatial and min(spatial) < 1:
+        raise Refused("the input is smaller than the kernel")
+    return spatial
+
+
+def geometry(site: Site) -> Geometry:
+    """base_conv_layer.cpp:27-98: each field not at all, once, or once for each spatial axis."""
+    param = site.param("convolution_param")
+    axis = site.axis(param.integer("axis", 1), site.bottom())
+    axes = len(site.bottom()) - axis - 1
+    if not 1 <= axes <= 3:
+        raise Refused(f"{axes} spatial axes; torch has 1 to 3")
+    return Geometry(
+        axis,
+        _repeated(site, "kernel_size", "kernel", axes, None),
+        _repeated(site, "stride", "stride", axes, 1),
+        _repeated(site, "pad", "pad", axes, 0),
+        _repeated(site, "dilation", "", axes, 1),
+    )
+
+
+def _repeated(site: Site, name: str, prefix: str, axes: int, default: int | None) -> Shape:
+    param = site.param("convolution_param")
+    values = param.integers(name)
+    if prefix and (param.has(f"{prefix}_h") or param.has(f"{prefix}_w")):
+        if values or axes != 2:
+            raise Refused(f"{prefix}_h and {prefix}_w with {name}, or not in two dimensions")
+        values = [
+            param.integer(f"{prefix}_h", default or 0),
+            param.integer(f"{prefix}_w", default or 0),
+        ]
+    if not values and default is not None:
+        values = [default]
+    if len(values) not in (1, axes):
+        raise Refused(f"{name}: {len(values)} values for {axes} spatial axes")
+    least = 0 if name == "pad" else 1
+    if min(values) < least:
+        raise Refused(f"{name}: {min(values)} is less than {least}")
+    return tuple(values * axes if len(values) == 1 else values)
+
+
+def convolution(site: Site) -> Written:
+    """Weight (out, in/group, k...), bias (out). Several bottoms: several tops, the same weights."""
+    found = geometry(site)
+    param = site.param("convolution_param")
+    channels = site.bottom()[found.axis]
+    return _convolution(site, found, channels, param.integer("group", 1))
+
+
+def depthwise(site: Site) -> Written:
+    """Forks' DepthwiseConvolution and ConvolutionDepthwise: a convolution with a group a channel."""
+    found = geometry(site)
+    param = site.param("convolution_param")
+    channels = site.bottom()[found.axis]
+    group = param.integer("group", channels)
+    outputs = param.integer("num_output", channels)
+    if outputs % channels or group not in (1, channels):
+        raise Refused(
+            f"num_output {outputs}, group {group} over {channels} channels: not depthwise"
+        )
+    return _convolution(site, found, channels, channels, outputs)
+
+
+def _convolution(
+    site: Site, found: Geometry, channels: int, group: int, outputs: int | None = None
+) -> Written:
+    param = site.param("convolution_param")
+    outputs = outputs or param.integer("num_output")
+    bias = param.boolean("bias_term", True)
+    _check_groups(channels, outputs, group)
+    weight = site.blob(0, outputs, channels // group, *found.kernel)
+    literals = f"{channels}, {outputs}, {found.literals()}" + _options(group, bias)
+    tensors = _tensors(site, weight, bias, outputs)
+    shapes = [
+        (*shape[: found.axis], outputs, *found.forward(shape[found.axis + 1 :]))
+        for shape in site.bottoms
+    ]
+    module = f"nn.Conv{len(found.kernel)}d({literals})"
+    return Written(_calls(site, found.axis), shapes, module, tensors)
+
+
+def deconvolution(site: Site) -> Written:
+    """Weight (in, out/group, k...): the layout of ConvTranspose, groups included."""
+    found = geometry(site)
+    param = site.param("convolution_param")
+    channels, outputs = site.bottom()[found.axis], param.integer("num_output")
+    group, bias = param.integer("group", 1), param.boolean("bias_term", True)
+    _check_groups(channels, outputs, group)
+    weight = site.blob(0, channels, outputs // group, *found.kernel)
+    literals = f"{channels}, {outputs}, {found.literals()}" + _options(group, bias)
+    shapes = [
+        (*shape[: found.axis], outputs, *found.backward(shape[found.axis + 1 :]))
+        for shape in site.bottoms
+    ]
+    module = f"nn.ConvTranspose{len(found.kernel)}d({literals})"
+    return Written(_calls(site, found.axis), shapes, module, _tensors(site, weight, bias, outputs))
+
+
+def _check_groups(channels: int, outputs: int, group: int) -> None:
+    if outputs < 1 or group < 1 or channels % group or outputs % group:
+        raise Refused(f"{channels} channels, num_output {outputs}, group {group}: Caffe refuses it")
+
+
+def _options(group: int, bias: bool) -> str:
+    return (f", groups={group}" if group != 1 else "") + ("" if bias else ", bias=False")
+
+
+def _tensors(site: Site, weight: np.ndarray, bias: bool, outputs: int) -> dict[str, np.ndarray]:
+    site.expect(tops=len(site.bottoms), blobs=2 if bias else 1)
+    return {"weight": weight, "bias": site.blob(1, outputs)} if bias else {"weight": weight}
+
+
+def _calls(site: Site, axis: int) -> str | tuple[str, ...]:
+    """One call for each bottom; axes before the channels are all batch, torch wants one."""
+    before, after = "", ""
+    if axis == 0:
+        before, after = ".unsqueeze(0)", ".squeeze(0)"
+    elif axis > 1:
+        before = f".flatten(0, {axis - 1})"
+    calls = []
+    for number in range(len(site.bottoms)):
+        if axis > 1:
+            lead = ", ".join(f"{{{number}}}.size({i})" for i in range(axis))
+            after = f".unflatten(0, ({lead}))"
+        calls.append(f"{{self}}({{{number}}}{before}){after}")
+    return calls[0] if len(calls) == 1 else tuple(calls)
+
+
+def im2col(site: Site) -> Written:
+    """Channels x kernel outputs, one column for each place (im2col_layer.cpp)."""
+    found = geometry(site)
+    site.expect(bottoms=1, tops=1, blobs=0)
+    shape = site.bottom()
+    if found.axis != 1 or len(found.kernel) != 2:
+        raise Refused("im2col over other than the two last axes of N x C x H x W")
+    places = found.forward(shape[2:])
+    out = (shape[0], shape[1] * count(found.kernel), *places)
+    literals = found.literals()
+    sizes = [
+        _places("{0}" + f".size({axis + 2})", *values)
+        for axis, values in enumerate(
+            zip(found.kernel, found.stride, found.pad, found.dilation, strict=True)
+        )
+    ]
+    return Written(
+        f"{{self}}({{0}}).unflatten(2, ({', '.join(sizes)}))", [out], f"nn.Unfold({literals})"
+    )
+
+
+def _places(size: str, kernel: int, stride: int, pad: int, dilation: int) -> str:
+    """How often a kernel fits, as an expression."""
+    less = dilation * (kernel - 1) + 1 - 2 * pad
+    text = f"{size} - {less}" if less > 0 else f"{size} + {-less}" if less else size
+    return f"({text}) // {stride} + 1" if stride != 1 else f"{text} + 1"
+
+
+def inner_product(site: Site) -> Written:
+    """Flattens from `axis`; weight (N, K), or (K, N) with `transpose`."""
+    site.expect(bottoms=1, tops=1, blobs=2 if _bias(site) else 1)
+    param = site.param("inner_product_param")
+    shape, outputs = site.bottom(), param.integer("num_output")
+    axis = site.axis(param.integer("axis", 1), shape)
+    inputs = count(shape[axis:])
+    if param.boolean("transpose"):
+        weight = np.ascontiguousarray(site.blob(0, inputs, outputs).T)
+    else:
+        weight = site.blob(0, outputs, inputs)
+    tensors = {"weight": weight}
+    if _bias(site):
+        tensors["bias"] = site.blob(1, outputs)
+    flat = "" if len(shape) == axis + 1 else f".flatten({axis})"
+    options = "" if _bias(site) else ", bias=False"
+    module = f"nn.Linear({inputs}, {outputs}{options})"
+    return Written(f"{{self}}({{0}}{flat})", [(*shape[:axis], outputs)], module, tensors)
+
+
+def _bias(site: Site) -> bool:
+    return site.param("inner_product_param").boolean("bias_term", True)
+
+
+def embed(site: Site) -> Written:
+    """Rows by index, which is cast from float; the bias is on unless it is switched off."""
+    param = site.param("embed_param")
+    bias = param.boolean("bias_term", True)
+    site.expect(bottoms=1, tops=1, blobs=2 if bias else 1)
+    rows, outputs = param.integer("input_dim"), param.integer("num_output")
+    tensors = {"weight": site.blob(0, rows, outputs)}
+    shapes = [(*site.bottom(), outputs)]
+    if not bias:
+        call = "{self}({0}.long())"
+        return Written(call, shapes, f"nn.Embedding({rows}, {outputs})", tensors)
+    tensors["bias"] = site.blob(1, outputs)
+    return Written("{self}({0})", shapes, f"Embed({rows}, {outputs})", tensors, ("Embed",))

@@ -1,0 +1,236 @@
+"""LRN, BatchNorm, Scale, Bias, MVN; the forks' BN, Normalize and GRN.
+
+Sources: layers/lrn_layer.cpp, batch_norm_layer.cpp, scale_layer.cpp, bias_layer.cpp, mvn_layer.cpp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loader.layers.rule import Refused, Shape, Site, Written, arguments, count
+
+
+def lrn(site: Site) -> Written:
+    """Across channels, or within one: a region of another shape, where k is 1 whatever it says."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    param = site.param("lrn_param")
+    size = param.integer("local_size", 5)
+    alpha, beta = param.number("alpha", 1.0), param.number("beta", 0.75)
+    k = param.number("k", 1.0)
+    region = param.choice("norm_region", ("ACROSS_CHANNELS", "WITHIN_CHANNEL"), "ACROSS_CHANNELS")
+    if size % 2 == 0 or size < 1:
+        raise Refused(f"local_size {size}; Caffe takes odd numbers only")
+    if len(site.bottom()) != 4:
+        raise Refused(f"an input of {len(site.bottom())} axes; Caffe's LRN takes N x C x H x W")
+    if region == "WITHIN_CHANNEL":
+        literals = arguments(size, alpha=alpha, beta=beta)
+        module = f"LRNWithinChannel({literals})"
+        return Written("{self}({0})", [site.bottom()], module, ops=("LRNWithinChannel",))
+    literals = arguments(size, alpha=alpha, beta=beta, k=None if k == 1.0 else k)
+    return Written("{self}({0})", [site.bottom()], f"LRN({literals})", ops=("LRN",))
+
+
+def batch_norm(site: Site) -> Written:
+    """Statistics are stored multiplied by the third blob; 0 there makes both of them 0."""
+    site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
+    statistics = batch_statistics(site)
+    module = batch_norm_module(site, affine=False)
+    return Written("{self}({0})", [site.bottom()], module, statistics)
+
+
+def batch_norm_module(site: Site, affine: bool) -> str:
+    """The constructor; `use_global_stats: false` at TEST asks for the statistics of the batch."""
+    shape = site.bottom()
+    if not 2 <= len(shape) <= 5:
+        raise Refused(f"an input of {len(shape)} axes")
+    kind = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
+    param = site.param("batch_norm_param")
+    stored = param.boolean("use_global_stats", True)
+    eps = param.number("eps", 1e-5)
+    literals = arguments(
+        shape[1],
+        eps=None if eps == 1e-5 else eps,
+        affine=None if affine else False,
+        track_running_stats=None if stored else False,
+    )
+    return f"nn.BatchNorm{kind}d({literals})"
+
+
+def batch_statistics(site: Site) -> dict[str, np.ndarray]:
+    """running_mean and running_var; nothing where the batch's own are used."""
+    if len(site.blobs) == 5:
+        raise Refused(
+            "five blobs: NVCaffe's scale_bias; save the net with BatchNorm and Scale apart"
+        )
+    if len(site.blobs) != 3:
+        raise Refused(f"takes 3 parameter blobs, and has {len(site.blobs)}")
+    channels = site.bottom()[1]
+    mean, variance, factor = site.blob(0, channels), site.blob(1, channels), site.blob(2, 1)
+    if not site.param("batch_norm_param").boolean("use_global_stats", True):
+        return {}
+    scale = np.float32(0 if factor[0] == 0 else np.float32(1) / factor[0])
+    return {
+        "running_mean": mean * scale,
+        "running_var": variance * scale,
+        "num_batches_tracked": np.zeros((), np.int64),
+    }
+
+
+def fused_batch_norm(site: Site, scale: Site) -> Written | None:
+    """BatchNorm and the Scale that alone reads it, as one affine module; None where that is not exact.
+
+    `scale` is the Scale's site. The state's gamma and beta are the Scale's blobs.
+    """
+    param = scale.param("scale_param")
+    axis = scale.axis(param.integer("axis", 1), scale.bottom())
+    plain = axis == 1 and param.integer("num_axes", 1) == 1 and len(scale.bottoms) == 1
+    stored = site.param("batch_norm_param").boolean("use_global_stats", True)
+    if not plain or not stored or not 2 <= len(site.bottom()) <= 5:
+        return None
+    channels = site.bottom()[1]
+    bias = param.boolean("bias_term", False)
+    scale.expect(bottoms=1, tops=1, blobs=2 if bias else 1)
+    tensors = {
+        "weight": scale.blob(0, channels),
+        "bias": scale.blob(1, channels) if bias else np.zeros(channels, np.float32),
+        **batch_statistics(site),
+    }
+    return Written("{self}({0})", [site.bottom()], batch_norm_module(site, affine=True), tensors)
+
+
+def scale(site: Site) -> Written:
+    """One bottom: blob 0 is the scale, blob 1 the bias. Two: the second scales, blob 0 is the bias."""
+    param = site.param("scale_param")
+    bias = param.boolean("bias_term", False)
+    own = len(site.bottoms) == 1
+    site.expect(bottoms=1 if own else 2, tops=1, blobs=(1 if own else 0) + bias)
+    shape, axis, by = _factor(site, "scale_param")
+    after = len(shape) - axis - len(by)
+    if not own:
+        product = f"{{0}} * {_trailing('{1}', after)}"
+        if not bias:
+            return Written(product, [shape], ops=())
+        literals = arguments(by, after)
+        tensors = {"bias": site.blob(0, *by)}
+        return Written(f"{{self}}({product})", [shape], f"Bias({literals})", tensors, ("Bias",))
+    tensors = {"weight": site.blob(0, *by)}
+    if bias:
+        tensors["bias"] = site.blob(1, *by)
+    literals = arguments(by, after, bias=None if bias else False)
+    return Written("{self}({0})", [shape], f"Scale({literals})", tensors, ("Scale",))
+
+
+def bias(site: Site) -> Written:
+    """Blob 0, or the second bottom, is added along the axes that it has."""
+    own = len(site.bottoms) == 1
+    site.expect(bottoms=1 if own else 2, tops=1, blobs=1 if own else 0)
+    shape, axis, by = _factor(site, "bias_param")
+    after = len(shape) - axis - len(by)
+    if not own:
+        return Written(f"{{0}} + {_trailing('{1}', after)}", [shape])
+    literals, tensors = arguments(by, after), {"bias": site.blob(0, *by)}
+    return Written("{self}({0})", [shape], f"Bias({literals})", tensors, ("Bias",))
+
+
+def _factor(site: Site, message: str) -> tuple[Shape, int, Shape]:
+    """(bottom's shape, axis, the factor's shape): scale_layer.cpp:28-40, 80-110."""
+    param, shape = site.param(message), site.bottom()
+    axis, axes = param.integer("axis", 1), param.integer("num_axes", 1)
+    if len(site.bottoms) == 2:
+        by = site.bottom(1)
+        start = site.axis(axis, shape) if by else 0
+        if shape[start : start + len(by)] != by:
+            raise Refused(f"a second bottom of shape {by} for one of {shape} from axis {axis}")
+        return shape, start, by
+    if axes == 0:
+        return shape, 0, ()
+    start = site.axis(axis, shape)
+    if axes < -1 or (axes > 0 and start + axes > len(shape)):
+        raise Refused(f"num_axes {axes} from axis {start} of a blob of {len(shape)} axes")
+    return shape, start, shape[start:] if axes == -1 else shape[start : start + axes]
+
+
+def _trailing(name: str, axes: int) -> str:
+    """The same values with `axes` axes of size 1 behind them."""
+    return (
+        f"{name}[(...,{' None,' * axes})]".replace("(...,", "...,", 1).replace(",)]", "]")
+        if axes
+        else name
+    )
+
+
+def mvn(site: Site) -> Written:
+    """(x - mean) / (sqrt(var) + eps): eps stands outside the root."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    param, shape = site.param("mvn_param"), site.bottom()
+    literals = arguments(
+        normalize_variance=None if param.boolean("normalize_variance", True) else False,
+        across_channels=True if param.boolean("across_channels") else None,
+        eps=param.number("eps", 1e-9),
+    )
+    if len(shape) > 4:
+        raise Refused(f"an input of {len(shape)} axes; Caffe's MVN takes up to 4")
+    out = shape + (1,) * (4 - len(shape))
+    lead = "" if len(shape) == 4 else f".reshape({{0}}.shape + (1,) * {4 - len(shape)})"
+    return Written(f"{{self}}({{0}}{lead})", [out], f"MVN({literals})", ops=("MVN",))
+
+
+def normalize(site: Site) -> Written:
+    """SSD's L2 norm (norm_layer.cpp of that fork): x / sqrt(sum x^2 + eps) * scale."""
+    site.expect(bottoms=1, tops=1, blobs=1)
+    param, shape = site.param("norm_param"), site.bottom()
+    spatial = param.boolean("across_spatial", True)
+    shared = param.boolean("channel_shared", True)
+    param.messages("scale_filler")
+    if len(shape) != 4:
+        raise Refused(f"an input of {len(shape)} axes; Normalize takes N x C x H x W")
+    blob = site.blobs[0]
+    size = 1 if shared else shape[1]
+    if count(blob.shape) != size:
+        raise Refused(f"a scale of {count(blob.shape)} values for {size}")
+    literals = arguments(size, across_spatial=spatial, eps=param.number("eps", 1e-10))
+    tensors = {"weight": blob.reshape(size)}
+    return Written("{self}({0})", [shape], f"Normalize({literals})", tensors, ("Normalize",))
+
+
+def fork_bn(site: Site) -> Written:
+    """The fused BN of SegNet, ENet and PSPNet: blobs scale, shift, and mean, variance or statistics.
+
+    SegNet's (bn_layer.cpp) has two blobs at TEST, scale and shift, because its inference nets fold
+    the statistics in; PSPNet's has four: slope, bias, mean, variance.
+    """
+    site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
+    param, shape = site.param("bn_param"), site.bottom()
+    if len(shape) != 4:
+        raise Refused(f"an input of {len(shape)} axes; BN takes N x C x H x W")
+    channels = shape[1]
+    for name in ("slope_filler", "scale_filler", "shift_filler", "momentum", "icnet"):
+        param.messages(name) if param.has(name) and name.endswith("filler") else param.text(name)
+    blobs = [blob.reshape(-1) for blob in site.blobs]
+    if any(blob.size != channels for blob in blobs) or len(blobs) not in (2, 4):
+        raise Refused(f"{len(blobs)} blobs; BN has 2 or 4 of {channels} values")
+    if len(blobs) == 2:
+        if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") != "INFERENCE":
+            raise Refused("bn_mode LEARN at TEST: statistics are not in the file")
+        tensors = {"weight": blobs[0], "bias": blobs[1]}
+        return Written("{self}({0})", [shape], f"Scale(({channels},), 2)", tensors, ("Scale",))
+    if param.boolean("frozen", False) is False:
+        pass  # frozen steers training only
+    eps = param.number("eps", 1e-5)
+    tensors = {
+        "weight": blobs[0],
+        "bias": blobs[1],
+        "running_mean": blobs[2],
+        "running_var": blobs[3],
+        "num_batches_tracked": np.zeros((), np.int64),
+    }
+    literals = arguments(channels, eps=None if eps == 1e-5 else eps)
+    return Written("{self}({0})", [shape], f"nn.BatchNorm2d({literals})", tensors)
+
+
+def grn(site: Site) -> Written:
+    """Intel's GRN: every place divided by its L2 norm over the channels (bias inside the root)."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    bias = site.param("grn_param").number("bias", 1.0)
+    call = f"{{0}} * ({{0}}.square().sum(1, keepdim=True) + {bias!r}).rsqrt()"
+    return Written(call, [site.bottom()])

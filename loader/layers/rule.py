@@ -1,0 +1,256 @@
+"""What a rule is given and what it gives back: one Caffe layer, written as PyTorch.
+
+A rule is a function `Site -> Written`. It reads the layer's parameters through `Site.param`, which
+keeps account: a parameter that a rule did not look at is one that it does not honour, and the layer
+is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loader.graph import Layer
+from loader.prototxt import Field, Message, integer
+
+Shape = tuple[int, ...]
+Rule = Callable[["Site"], "Written"]
+
+# Parameters that steer training, or a choice of implementation: nothing at TEST depends on them.
+NO_EFFECT = {
+    "weight_filler", "bias_filler", "filler", "engine", "force_nd_im2col", "stable_prod_grad",
+    "moving_average_fraction", "debug_info", "share_in_parallel", "dropout_ratio_for_training",
+}  # fmt: skip
+
+
+class Refused(ValueError):
+    """A layer that cannot be converted exactly; the text says what about it, and what to do."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A layer as source.
+
+    `call` is an expression that makes all tops, or one for each top; {0}, {1} ... stand for the
+    bottoms, {self} for the layer's module, whose constructor `module` is ("" where none is needed).
+    `tensors` has the state below the module, in the order of the blobs ("" is the state itself, of a
+    bare nn.Parameter). `ops` names the classes of loader.ops that are used.
+    """
+
+    call: str | tuple[str, ...]
+    shapes: Sequence[Shape]
+    module: str = ""
+    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ops: tuple[str, ...] = ()
+
+
+# fields of a layer that say how it is trained or wired, not what it computes
+WIRING = {
+    "name", "type", "bottom", "top", "param", "include", "exclude", "phase", "loss_weight",
+    "propagate_down", "blobs", "transform_param", "loss_param",
+}  # fmt: skip
+
+
+class Params:
+    """A `*_param` message; every name that is asked for is taken as honoured."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.asked: set[str] = set(NO_EFFECT)
+
+    def has(self, name: str) -> bool:
+        """Whether the field was written."""
+        self.asked.add(name)
+        return self._message.has(name)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """A whole number."""
+        self.asked.add(name)
+        return self._message.integer(name, default)
+
+    def integers(self, name: str) -> list[int]:
+        """A repeated field of whole numbers."""
+        self.asked.add(name)
+        return self._message.integers(name)
+
+    def boolean(self, name: str, default: bool = False) -> bool:
+        """A truth value."""
+        self.asked.add(name)
+        return self._message.boolean(name, default)
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """A float, as the text has it (Caffe rounds it to float32)."""
+        self.asked.add(name)
+        return number(self._message.text(name, repr(default)))
+
+    def numbers(self, name: str) -> list[float]:
+        """A repeated field of floats."""
+        self.asked.add(name)
+        return [number(text) for text in self._message.texts(name)]
+
+    def text(self, name: str, default: str = "") -> str:
+        """A text."""
+        self.asked.add(name)
+        return self._message.text(name, default)
+
+    def choice(self, name: str, values: Sequence[str], default: str) -> str:
+        """An enum by name or number; `values` in order of their numbers, "" for none."""
+        self.asked.add(name)
+        word = self._message.text(name, default)
+        if word.isdigit() and int(word) < len(values):
+            word = values[int(word)]
+        if word not in values or not word:
+            raise Refused(f"{name}: {word!r} is none of {', '.join(filter(None, values))}")
+        return word
+
+    def messages(self, name: str) -> list[Params]:
+        """A repeated message; what is inside is accounted for by `inside`."""
+        self.asked.add(name)
+        return [Params(part) for part in self._message.messages(name)]
+
+    def message(self, name: str) -> Params:
+        """A message inside."""
+        self.asked.add(name)
+        return Params(self._message.message(name))
+
+    def unread(self) -> list[str]:
+        """The fields that were written and that nobody asked for."""
+        if "*" in self.asked:
+            return []
+        return sorted({item.name for item in self._message.fields} - self.asked)
+
+
+def number(text: str) -> float:
+    """Protobuf's floats: 1e-4, .5, 0.5f, inf, nan, and whole numbers in any base."""
+    word = text.lower()
+    try:
+        return float(word.removesuffix("f") if word[:3] not in ("inf", "-in", "+in") else word)
+    except ValueError:
+        return float(integer(text))
+
+
+def plain(message: Message) -> dict[str, object]:
+    """A message as a dict; a field that stands there more than once as a list."""
+    found: dict[str, object] = {}
+    for name in dict.fromkeys(item.name for item in message.fields):
+        values = [
+            plain(item.value) if isinstance(item.value, Message) else _scalar(item)
+            for item in message.all(name)
+        ]
+        found[name] = values if len(values) > 1 else values[0]
+    return found
+
+
+def _scalar(item: Field) -> object:
+    """A text, a truth value, a number, or an enum's name."""
+    text = str(item.value)
+    if item.quoted:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (integer, number):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+class Site:
+    """One layer where it stands: its definition, the shapes of its bottoms, and its blobs."""
+
+    def __init__(self, layer: Layer, bottoms: Sequence[Shape], blobs: Sequence[np.ndarray]) -> None:
+        self.layer = layer
+        self.bottoms = list(bottoms)
+        self.blobs = list(blobs)
+        self._params: dict[str, Params] = {}
+
+    def param(self, name: str) -> Params:
+        """The layer's message `name`; an empty one where it is absent."""
+        if name not in self._params:
+            self._params[name] = Params(self.layer.fields.message(name))
+        return self._params[name]
+
+    def bottom(self, number: int = 0) -> Shape:
+        """A bottom's shape. Raises Refused if there is no such bottom."""
+        if number >= len(self.bottoms):
+            raise Refused(f"has {len(self.bottoms)} bottoms; bottom {number + 1} is missing")
+        return self.bottoms[number]
+
+    def axis(self, axis: int, shape: Shape, end: bool = False) -> int:
+        """An axis counted from the front (Blob::CanonicalAxisIndex); `end` allows one past it."""
+        found = axis + len(shape) + (1 if end else 0) if axis < 0 else axis
+        if not 0 <= found < len(shape) + end:
+            raise Refused(f"axis {axis} of a blob of shape {shown(shape)}")
+        return found
+
+    def blob(self, number: int, *shape: int) -> np.ndarray:
+        """A parameter blob of this shape (up to Caffe's legacy rule). Raises Refused otherwise."""
+        if number >= len(self.blobs):
+            raise Refused(f"needs parameter blob {number}, and has {len(self.blobs)}")
+        found = self.blobs[number]
+        legacy = found.ndim == 4 and found.shape[: 4 - len(shape)] == (1,) * (4 - len(shape))
+        if found.shape != shape and not (legacy and found.shape[4 - len(shape) :] == shape):
+            raise Refused(
+                f"parameter blob {number} has shape {shown(found.shape)}, the net makes it "
+                f"{shown(shape)}"
+            )
+        return found.reshape(shape)
+
+    def expect(self, *, bottoms: int | None = None, tops: int | None = None, blobs: int) -> None:
+        """Refuse other numbers of bottoms, tops or blobs."""
+        if bottoms is not None and len(self.bottoms) != bottoms:
+            raise Refused(f"takes {bottoms} bottoms, and has {len(self.bottoms)}")
+        if tops is not None and len(self.layer.tops) != tops:
+            raise Refused(f"makes {tops} tops, and has {len(self.layer.tops)}")
+        if len(self.blobs) != blobs:
+            raise Refused(f"takes {blobs} parameter blobs, and has {len(self.blobs)}")
+
+    def everything(self) -> dict[str, object]:
+        """All parameters as plain data: {"relu_param": {"negative_slope": 0.1}}; all are honoured."""
+        found: dict[str, object] = {}
+        for item in self.layer.fields.fields:
+            if item.name.endswith("_param") or item.name not in WIRING:
+                self.param(item.name).asked.add("*")
+                found[item.name] = (
+                    plain(self.layer.fields.message(item.name))
+                    if isinstance(item.value, Message)
+                    else _scalar(item)
+                )
+        return found
+
+    def unread(self) -> list[str]:
+        """Parameters that no rule looked at: `convolution_param.foo`."""
+        return [
+            f"{name}.{inner}" for name, params in self._params.items() for inner in params.unread()
+        ]
+
+    @property
+    def messages_asked(self) -> set[str]:
+        """The `*_param` messages that the rule looked at."""
+        return set(self._params)
+
+
+def shown(shape: Sequence[int]) -> str:
+    """`64 x 3 x 7 x 7`; `()` for a scalar."""
+    return " x ".join(map(str, shape)) or "()"
+
+
+def count(shape: Sequence[int]) -> int:
+    """How many values."""
+    return math.prod(shape)
+
+
+def arguments(*positional: object, **named: object) -> str:
+    """Literal arguments of a constructor; None leaves one out."""
+    parts = [repr(value) for value in positional if value is not None]
+    parts += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+    return ", ".join(parts)
+
+
+def same(values: Sequence[int]) -> int | tuple[int, ...]:
+    """(3, 3) -> 3, as people write it."""
+    return values[0] if len(set(values)) == 1 else tuple(values)

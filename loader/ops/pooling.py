@@ -1,0 +1,117 @@
+"""Caffe's pooling where torch's differs: windows beyond the picture, large pads, the mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def windows(size: int, kernel: int, stride: int, pad: int, padded: bool, up: bool) -> int:
+    """How many windows an axis has: rounded up, and clipped where either axis is padded."""
+    over = size + 2 * pad - kernel
+    count = (-(-over // stride) if up else over // stride) + 1
+    return count - 1 if padded and (count - 1) * stride >= size + pad else count
+
+
+class MaxPool(nn.Module):
+    """Any stride and pad; a window without a picture is the smallest float, as in Caffe."""
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        pad: tuple[int, int],
+        up: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.pad
+        padded = ph > 0 or pw > 0
+        rows = windows(x.size(2), kh, sh, ph, padded, self.up)
+        columns = windows(x.size(3), kw, sw, pw, padded, self.up)
+        bottom = (rows - 1) * sh + kh - ph - x.size(2)
+        right = (columns - 1) * sw + kw - pw - x.size(3)
+        x = nn.functional.pad(x, (pw, right, ph, bottom), value=torch.finfo(x.dtype).min)
+        return nn.functional.max_pool2d(x, self.kernel, self.stride)
+
+
+class AvgPool(nn.Module):
+    """Any stride and pad; the divisor counts padding up to size + pad, as Caffe's does."""
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        pad: tuple[int, int],
+        up: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.pad
+        padded = ph > 0 or pw > 0
+        rows = windows(x.size(2), kh, sh, ph, padded, self.up)
+        columns = windows(x.size(3), kw, sw, pw, padded, self.up)
+        heights = self.lengths(rows, kh, sh, ph, x)
+        widths = self.lengths(columns, kw, sw, pw, x.transpose(2, 3))
+        bottom = (rows - 1) * sh + kh - ph - x.size(2)
+        right = (columns - 1) * sw + kw - pw - x.size(3)
+        x = nn.functional.pad(x, (pw, right, ph, bottom))
+        total = nn.functional.avg_pool2d(x, self.kernel, self.stride, divisor_override=1)
+        return total / (heights[:, None] * widths)
+
+    def lengths(
+        self, count: int, kernel: int, stride: int, pad: int, x: torch.Tensor
+    ) -> torch.Tensor:
+        start = torch.arange(count, device=x.device) * stride - pad
+        return ((start + kernel).clamp(max=x.size(2) + pad) - start).to(x.dtype)
+
+
+class MaxPoolMask(nn.Module):
+    """Max pooling and where the maxima were: flat indices, as floats."""
+
+    def __init__(
+        self,
+        kernel: int | tuple[int, int],
+        stride: int | tuple[int, int],
+        padding: int | tuple[int, int] = 0,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode, return_indices=True)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values, index = self.pool(x)
+        return values, index.to(x.dtype)
+
+
+class GlobalMaxPoolMask(nn.Module):
+    """The largest value of each channel, and its flat index as a float."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values, index = nn.functional.adaptive_max_pool2d(x, 1, return_indices=True)
+        return values, index.to(x.dtype)
+
+
+class SpatialPyramidPool(nn.Module):
+    """Level l pools into 2^l x 2^l bins; all levels flattened and concatenated, one is left as it is."""
+
+    def __init__(self, levels: int, maximum: bool) -> None:
+        super().__init__()
+        self.levels, self.maximum = levels, maximum
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = []
+        for level in range(self.levels):
+            bins = 2**level
+            kernel = (-(-x.size(2) // bins), -(-x.size(3) // bins))
+            pad = (
+                (kernel[0] * bins - x.size(2) + 1) // 2,
+                (kernel[1] * bins - x.size(3) + 1) // 2,
+            )
+            pool = MaxPool(kernel, kernel, pad) if self.maximum else AvgPool(kernel, kernel, pad)
+            parts.append(pool(x))
+        return parts[0] if self.levels == 1 else torch.cat([part.flatten(1) for part in parts], 1)

@@ -1,0 +1,305 @@
+"""A net as steps in order: what each layer computes, from which values, written by its rule.
+
+Caffe's blobs are overwritten by in-place layers; here every top is a value of its own. Everything
+that cannot be converted exactly is collected, and refused once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loader.errors import Unsupported, UsageError
+from loader.graph import Layer, Net, outputs, owners
+from loader.layers import LAYERS, REFUSED
+from loader.layers.normalisation import fused_batch_norm
+from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
+from loader.naming import Names, unique
+from loader.schema import MESSAGES
+
+# what compute nothing: no line of source stands for them
+INVISIBLE = ("Input", "Silence", "Split")
+_OF_CAFFE = {word.split(":")[0] for word in MESSAGES["Layer"].split()}
+
+
+def python_type(layer: Layer) -> str:
+    """`Python:ProposalLayer` for a Python layer, "" for others."""
+    if layer.type != "Python":
+        return ""
+    return f"Python:{layer.fields.message('python_param').text('layer')}"
+
+
+@dataclass(eq=False)
+class Value:
+    """One top, once: `blob` is the name that Caffe has for it."""
+
+    blob: str
+    shape: Shape
+
+
+@dataclass(eq=False)
+class Step:
+    """One layer (or a BatchNorm and its Scale): `calls` make `outputs` from `inputs`.
+
+    `attribute` is the module's name in the net ("" for none); `tensors` and `origin` go by what
+    stands behind it in the state's key. `fused`: layers whose work is done here as well.
+    """
+
+    layer: str
+    kind: str
+    line: int
+    inputs: list[Value]
+    outputs: list[Value]
+    attribute: str
+    written: Written
+    origin: dict[str, tuple[str, int]]
+    fused: tuple[str, ...] = ()
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """One expression for all outputs, or one for each."""
+        call = self.written.call
+        return (call,) if isinstance(call, str) else call
+
+    def key(self, name: str) -> str:
+        """The state's key of tensor `name`."""
+        return f"{self.attribute}.{name}" if name else self.attribute
+
+
+@dataclass
+class Plan:
+    """`inputs` in the order of the definition; `outputs`: Caffe's output blobs and their values."""
+
+    name: str
+    inputs: dict[str, Value]
+    outputs: dict[str, Value]
+    steps: list[Step]
+    tied: list[tuple[str, str]] = field(default_factory=list)
+    input_layers: dict[str, list[str]] = field(default_factory=dict)
+    # layers without a line of their own, and why
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Wired:
+    """A layer between its values; shapes come later."""
+
+    index: int
+    name: str
+    layer: Layer
+    inputs: list[Value]
+    outputs: list[Value]
+
+
+def plan(
+    net: Net,
+    blobs: Sequence[Sequence[np.ndarray]],
+    shapes: Mapping[str, Shape],
+    plugins: Mapping[str, Rule] | None = None,
+) -> Plan:
+    """`blobs`: each layer's parameters, in the order of net.layers; `shapes`: of the inputs.
+
+    Raises Unsupported with every layer and parameter that cannot be converted exactly.
+    """
+    wired, made, ends = _wire(net, shapes)
+    rules = {**LAYERS, **(plugins or {})}
+    writer = _Writer(net, blobs, rules, wired, set(ends.values()))
+    steps = [step for item in wired for step in writer.step(item)]
+    if writer.wrong:
+        raise Unsupported(
+            f"{net.file}: cannot be converted exactly: {writer.wrong[0]}; drop the layer, or give "
+            "--layer-plugin module:Class for it",
+            writer.wrong,
+        )
+    return Plan(
+        name=net.name,
+        inputs=made,
+        outputs=ends,
+        steps=steps,
+        tied=_tied(net, wired, blobs, steps),
+        input_layers={
+            item.name: [value.blob for value in item.outputs]
+            for item in wired
+            if item.layer.type == "Input"
+        },
+        absent=writer.absent,
+    )
+
+
+def _wire(
+    net: Net, shapes: Mapping[str, Shape]
+) -> tuple[list[_Wired], dict[str, Value], dict[str, Value]]:
+    """(layers between values, inputs, outputs)."""
+    unknown = [name for name in net.inputs if not shapes.get(name)]
+    if unknown:
+        raise UsageError(
+            f"{net.file}: input {unknown[0]!r} has no shape; give --input {unknown[0]}=1,3,224,224",
+            [f"input {name!r} has no shape" for name in unknown],
+        )
+    made = {name: Value(name, tuple(shapes[name])) for name in net.inputs}
+    current, wired = dict(made), []
+    names = unique(layer.name for layer in net.layers)
+    for index, (name, layer) in enumerate(zip(names, net.layers, strict=True)):
+        inputs = [current[bottom] for bottom in layer.bottoms]
+        if layer.type == "Input":
+            tops = [made[top] for top in layer.tops]
+        elif layer.type == "Split":
+            tops = [inputs[0]] * len(layer.tops)
+        else:
+            tops = [Value(top, ()) for top in layer.tops]
+        current.update(zip(layer.tops, tops, strict=True))
+        wired.append(_Wired(index, name, layer, inputs, tops))
+    ends = {name: current[name] for name in outputs(net) if name not in made}
+    return wired, made, ends or dict(made)
+
+
+class _Writer:
+    """Applies the rules in order, and keeps what they refuse."""
+
+    def __init__(
+        self,
+        net: Net,
+        blobs: Sequence[Sequence[np.ndarray]],
+        rules: Mapping[str, Rule],
+        wired: Sequence[_Wired],
+        ends: set[Value],
+    ) -> None:
+        self.net, self.blobs, self.rules = net, blobs, rules
+        self.names = Names()
+        self.wrong: list[str] = []
+        self.absent: dict[str, str] = {}
+        # values whose shape is not known because the layer that makes them was refused
+        self.unknown: set[Value] = set()
+        # a Scale that is written already, with the BatchNorm before it
+        self.fused: dict[_Wired, Step] = {}
+        self.readers: dict[Value, list[_Wired]] = {}
+        for item in wired:
+            for value in item.inputs:
+                self.readers.setdefault(value, []).append(item)
+        self.ends = ends
+
+    def step(self, item: _Wired) -> list[Step]:
+        """The layer's step; none for an invisible one, or where it is refused."""
+        layer = item.layer
+        if layer.type in INVISIBLE:
+            if layer.type != "Input":
+                self.absent[item.name] = f"{layer.type}: computes nothing"
+            return []
+        if item in self.fused:
+            return [self.fused[item]]
+        rule = self.rules.get(python_type(layer)) or self.rules.get(layer.type)
+        if rule is None:
+            self._refuse(item, _unsupported(layer))
+            return []
+        if self.unknown & set(item.inputs):
+            self.unknown.update(item.outputs)
+            return []
+        site = self._site(item)
+        try:
+            written = self._with_scale(item, site) or rule(site)
+        except (Refused, ValueError) as error:
+            self._refuse(item, str(error))
+            return []
+        if item.name in self.absent:
+            return []
+        self._account(item, site)
+        return [self._finish(item, written, site)]
+
+    def _site(self, item: _Wired) -> Site:
+        return Site(item.layer, [value.shape for value in item.inputs], self.blobs[item.index])
+
+    def _finish(self, item: _Wired, written: Written, site: Site) -> Step:
+        if len(written.shapes) != len(item.outputs):
+            self._refuse(item, f"makes {len(written.shapes)} tops, and has {len(item.outputs)}")
+        for value, shape in zip(item.outputs, written.shapes, strict=False):
+            value.shape = tuple(shape)
+        attribute = self.names.new(item.name) if written.module else ""
+        named = [name for name in written.tensors if name != "num_batches_tracked"]
+        origin = {name: (item.name, number) for number, name in enumerate(named)}
+        return Step(
+            item.name, item.layer.type, item.layer.line, item.inputs, item.outputs, attribute,
+            written, origin,
+        )  # fmt: skip
+
+    def _with_scale(self, item: _Wired, site: Site) -> Written | None:
+        """A BatchNorm whose value only a Scale reads: both as one step, in the Scale's place."""
+        if item.layer.type != "BatchNorm" or len(item.outputs) != 1:
+            return None
+        readers = self.readers.get(item.outputs[0], [])
+        if item.outputs[0] in self.ends or [x.layer.type for x in readers] != ["Scale"]:
+            return None
+        follower = readers[0]
+        if follower.inputs[0] is not item.outputs[0]:
+            return None
+        item.outputs[0].shape = site.bottom()
+        scale = self._site(follower)
+        written = fused_batch_norm(site, scale)
+        if written is None:
+            return None
+        self._account(item, site)
+        self._account(follower, scale)
+        follower.outputs[0].shape = site.bottom()
+        origin = {"weight": (follower.name, 0), "running_mean": (item.name, 0)}
+        origin["running_var"] = (item.name, 1)
+        if len(self.blobs[follower.index]) > 1:
+            origin["bias"] = (follower.name, 1)
+        self.fused[follower] = Step(
+            follower.name, "Scale", follower.layer.line, item.inputs, follower.outputs,
+            self.names.new(item.name), written, origin, (item.name,),
+        )  # fmt: skip
+        self.absent[item.name] = f"fused with {follower.name}"
+        return written
+
+    def _account(self, item: _Wired, site: Site) -> None:
+        """Refuse what was written and not looked at."""
+        for name in site.unread():
+            self._refuse(item, f"{name} is not supported")
+        for part in item.layer.fields.fields:
+            known = WIRING | site.messages_asked | _OF_CAFFE
+            if part.name not in known:
+                self._refuse(item, f"{part.name} is not supported", part.line)
+
+    def _refuse(self, item: _Wired, reason: str, line: int = 0) -> None:
+        layer = item.layer
+        self.unknown.update(item.outputs)
+        self.wrong.append(
+            f"line {line or layer.line}: layer {item.name!r} ({layer.type}): {reason}"
+        )
+
+
+def _unsupported(layer: Layer) -> str:
+    hint = f": {REFUSED[layer.type]}" if layer.type in REFUSED else ""
+    if layer.type == "Python":
+        param = layer.fields.message("python_param")
+        hint = f" (module {param.text('module')!r}, layer {param.text('layer')!r}){hint}"
+    return f"the type is not supported{hint}"
+
+
+def _tied(
+    net: Net,
+    wired: Sequence[_Wired],
+    blobs: Sequence[Sequence[np.ndarray]],
+    steps: Sequence[Step],
+) -> list[tuple[str, str]]:
+    """(key, owner's key) of parameters that Caffe shares by name; not where their shapes differ."""
+    by_name = {step.layer: step for step in steps}
+    keys: dict[tuple[int, int], str] = {}
+    found = []
+    shared = owners(net)
+    for item in wired:
+        step = by_name.get(item.name)
+        if step is None:
+            continue
+        for name, array in step.written.tensors.items():
+            for number, blob in enumerate(blobs[item.index]):
+                if blob.size == 0 or not np.may_share_memory(array, blob):
+                    continue
+                place = (item.index, number)
+                owner = shared.get(place)
+                if owner in keys and blobs[owner[0]][owner[1]].shape == blob.shape:
+                    found.append((step.key(name), keys[owner]))
+                keys.setdefault(place, step.key(name))
+                break
+    return found

@@ -1,0 +1,225 @@
+"""A converted module as a graph in which every Caffe layer is found again, by torch.fx.
+
+A layer is a module's call, or the statement of model.py that `Generated.statements` names. From the
+graph come activations, and each layer run alone on whatever it is to be fed with.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+Values = dict[fx.Node, Any]
+
+
+@dataclass(frozen=True)
+class CaffeMap:
+    """Which part of a module is which Caffe layer.
+
+    `modules`: layer -> module path, or None. `statements`: layer -> `LINE` or `path@LINE` of each of
+    its statements in model.py ({} for a module of the zoo). `inputs`: Input layer -> its blobs;
+    `blobs`: the inputs in the order in which the module takes them. `fused`: layer -> what with.
+    """
+
+    modules: Mapping[str, str | None]
+    statements: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    blobs: Sequence[str] = ()
+    fused: Mapping[str, str] = field(default_factory=dict)
+
+
+class Trace:
+    """The graph of `module`, and for each Caffe layer the nodes that are its tops."""
+
+    def __init__(self, module: nn.Module, caffe: CaffeMap) -> None:
+        tracer = _Tracer(caffe)
+        self.module, self.caffe = module, caffe
+        self.graph = tracer.trace(module)
+        self.placeholders = [node for node in self.graph.nodes if node.op == "placeholder"]
+        self.tops: OrderedDict[str, list[fx.Node]] = OrderedDict()
+        self._add_inputs(caffe)
+        for layer, path in caffe.modules.items():
+            places = caffe.statements.get(layer)
+            if places is None and path is not None:
+                nodes = tracer.calls.get(path, [])
+            else:
+                nodes = [
+                    node for place in places or [] for node in _tops(tracer.made.get(place, []))
+                ]
+            if nodes:
+                self.tops[layer] = nodes
+
+    def _add_inputs(self, caffe: CaffeMap) -> None:
+        by_blob = dict(zip(caffe.blobs, self.placeholders, strict=False))
+        for layer, blobs in caffe.inputs.items():
+            self.tops[layer] = [by_blob[blob] for blob in blobs if blob in by_blob]
+
+    def run(self, inputs: Sequence[torch.Tensor]) -> OrderedDict[str, list[torch.Tensor]]:
+        """Every layer's tops, in the order in which they are computed."""
+        forget(self.module)
+        values: Values = dict(zip(self.placeholders, inputs, strict=True))
+        runner = _Runner(self, values)
+        wanted = {node for nodes in self.tops.values() for node in nodes}
+        # values that nobody needs any more go, as in a forward pass
+        users = {node: len(node.users) for node in self.graph.nodes}
+        for node in self.graph.nodes:
+            if node.op == "output":
+                continue
+            runner.value(node)
+            for used in node.all_input_nodes:
+                users[used] -= 1
+                if users[used] == 0 and used not in wanted:
+                    values.pop(used, None)
+        order = {node: at for at, node in enumerate(self.graph.nodes)}
+        names = sorted(self.tops, key=lambda name: order[self.tops[name][0]])
+        return OrderedDict((name, [values[node] for node in self.tops[name]]) for name in names)
+
+    def alone(self, layer: str, known: Known) -> list[torch.Tensor]:
+        """The tops of one layer, computed from what is known; that must reach all of its inputs."""
+        forget(self.module)
+        own = self.tops[layer]
+        runner = _Runner(self, known.without(own))
+        return [runner.value(node) for node in own]
+
+
+def _tops(nodes: Sequence[fx.Node]) -> Sequence[fx.Node]:
+    """What a statement makes: its last node, or what the last one was unpacked into."""
+    for count in range(len(nodes), 1, -1):
+        tail = nodes[-count:]
+        if all(
+            node.target is operator.getitem and node.args == (tail[0].args[0], at)
+            for at, node in enumerate(tail)
+        ):
+            return tail
+    return nodes[-1:]
+
+
+class Known(dict[Any, torch.Tensor]):
+    """Caffe's values by node, made tensors when they are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrays: dict[Any, np.ndarray] = {}
+        self.device = "cpu"
+
+    def without(self, nodes: Sequence[Any]) -> Known:
+        """The same but for these nodes."""
+        found = Known()
+        found.arrays = {node: array for node, array in self.arrays.items() if node not in nodes}
+        found.device = self.device
+        return found
+
+    def __contains__(self, node: object) -> bool:
+        return super().__contains__(node) or node in self.arrays
+
+    def __missing__(self, node: Any) -> torch.Tensor:
+        self[node] = torch.from_numpy(np.array(self.arrays[node])).to(self.device)
+        return self[node]
+
+
+class _Runner(fx.Interpreter):
+    """Computes a node from its inputs, those from theirs, and so on to the values that are known."""
+
+    def __init__(self, trace: Trace, values: Values) -> None:
+        super().__init__(trace.module, graph=trace.graph)
+        self.env: Values = values
+
+    def value(self, node: fx.Node) -> Any:
+        """The node's value; without recursion, as nets are deep."""
+        stack = [node]
+        while stack:
+            at = stack[-1]
+            missing = [need for need in at.all_input_nodes if need not in self.env]
+            if at in self.env:
+                stack.pop()
+            elif missing:
+                stack += missing
+            else:
+                self.env[at] = self.run_node(at)
+                stack.pop()
+        return self.env[node]
+
+
+class _Tracer(fx.Tracer):
+    """Goes into the module and its blocks, no further; notes where each node was written."""
+
+    def __init__(self, caffe: CaffeMap) -> None:
+        super().__init__()
+        paths = [path for path in caffe.modules.values() if path]
+        self.inner = {
+            path.rsplit(".", depth)[0] for path in paths for depth in range(1, path.count(".") + 1)
+        }
+        self.inner |= {
+            place.rpartition("@")[0] for places in caffe.statements.values() for place in places
+        } - {""}
+        self.lines = {
+            int(place.rpartition("@")[2])
+            for places in caffe.statements.values()
+            for place in places
+        }
+        # place or path -> nodes; of a statement that makes several tops, the last so many
+        self.made: dict[str, list[fx.Node]] = {}
+        self.calls: dict[str, list[fx.Node]] = {}
+        self.file = ""
+        self.path: list[str] = []
+        self.counts: dict[str, int] = {}
+
+    def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
+        self.file = type(root).forward.__code__.co_filename
+        return super().trace(root, concrete_args)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name not in self.inner
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        path = self.path_of_module(m)
+        self.path.append(path)
+        found = super().call_module(m, forward, args, kwargs)
+        self.path.pop()
+        if isinstance(found, fx.Proxy):
+            self.calls.setdefault(path, []).append(found.node)
+        return found
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        scope = self.path[-1] if self.path else ""
+        # a leaf's own call is written in its caller
+        if node.op == "call_module":
+            scope = self.path[-2] if len(self.path) > 1 else ""
+        line = self._line()
+        if line and node.op != "placeholder":
+            place = f"{scope}@{line}" if scope else str(line)
+            self.made.setdefault(place, []).append(node)
+        return node
+
+    def _line(self) -> int:
+        """The statement of model.py that is being traced."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            code = frame.f_code
+            if code.co_filename == self.file and code.co_name == "forward":
+                return self._first(frame.f_lineno)
+            frame = frame.f_back  # type: ignore[assignment]
+        return 0
+
+    def _first(self, line: int) -> int:
+        """A statement of several lines is known by its first."""
+        while line > 0 and line not in self.lines:
+            line -= 1
+        return line
+
+
+def forget(module: nn.Module) -> None:
+    """Recurrent layers keep their state between forwards; this one is the first."""
+    for part in module.modules():
+        reset = getattr(part, "reset", None)
+        if callable(reset):
+            reset()

@@ -33,10 +33,16 @@ def python_type(layer: Layer) -> str:
 
 @dataclass(eq=False)
 class Value:
-    """One top, once: `blob` is the name that Caffe has for it."""
+    """One top, once: `blob` is the name that Caffe has for it.
+
+    `memory`: the same for values that Caffe keeps in one place, as of a Reshape's bottom and top.
+    `made`: the place of the layer that makes it, -1 for an input.
+    """
 
     blob: str
     shape: Shape
+    memory: object = field(default_factory=object)
+    made: int = -1
 
 
 @dataclass(eq=False)
@@ -104,9 +110,11 @@ def plan(
     Raises Unsupported with every layer and parameter that cannot be converted exactly.
     """
     wired, made, ends = _wire(net, shapes)
+    overwritten = _overwritten(wired, ends)
     rules = {**LAYERS, **(plugins or {})}
     writer = _Writer(net, blobs, rules, wired, set(ends.values()))
     steps = [step for item in wired for step in writer.step(item)]
+    writer.wrong += overwritten
     if writer.wrong:
         raise Unsupported(
             f"{net.file}: cannot be converted exactly: {writer.wrong[0]}; drop the layer, or give "
@@ -148,11 +156,49 @@ def _wire(
         elif layer.type == "Split":
             tops = [inputs[0]] * len(layer.tops)
         else:
-            tops = [Value(top, ()) for top in layer.tops]
+            tops = [_value(layer, index, number, inputs) for number in range(len(layer.tops))]
         current.update(zip(layer.tops, tops, strict=True))
         wired.append(_Wired(index, name, layer, inputs, tops))
     ends = {name: current[name] for name in outputs(net) if name not in made}
     return wired, made, ends or dict(made)
+
+
+# their top is the bottom's memory (ShareData), the last two only with one bottom and one top
+_VIEWS = {"Reshape", "Flatten", "Concat", "Slice"}
+
+
+def _value(layer: Layer, index: int, number: int, inputs: Sequence[Value]) -> Value:
+    top = layer.tops[number]
+    in_place = number < len(layer.bottoms) and layer.bottoms[number] == top
+    view = layer.type in _VIEWS and len(inputs) == 1 and len(layer.tops) == 1
+    memory = inputs[number].memory if in_place or view else object()
+    return Value(top, (), memory, index)
+
+
+def _overwritten(wired: Sequence[_Wired], ends: Mapping[str, Value]) -> list[str]:
+    """In-place layers that change what others read: Caffe keeps a view in its bottom's memory.
+
+    A Dropout changes nothing at TEST.
+    """
+    wrong = []
+    writers: dict[object, tuple[_Wired, Value]] = {}
+    reads = [(item, item.inputs) for item in wired]
+    for item, values in [*reads, (None, list(ends.values()))]:
+        for value in values:
+            if value.memory in writers and writers[value.memory][1] is not value:
+                writer = writers[value.memory][0]
+                if value.made < writer.index:
+                    reader = f"layer {item.name!r}" if item else "the net's output"
+                    wrong.append(
+                        f"line {writer.layer.line}: layer {writer.name!r} ({writer.layer.type}): works "
+                        f"in place on memory that {value.blob!r} shares, which {reader} reads later; "
+                        "give its top a name of its own"
+                    )
+        if item is not None and item.layer.type not in ("Dropout", *_VIEWS, *INVISIBLE):
+            for value in item.outputs:
+                if any(value.memory is old.memory for old in item.inputs):
+                    writers[value.memory] = (item, value)
+    return list(dict.fromkeys(wrong))
 
 
 class _Writer:

@@ -24,14 +24,29 @@ class Geometry:
     dilation: tuple[int, ...]
 
     def forward(self, spatial: Shape) -> Shape:
-        """floor((i + 2p - (d(k-1) + 1)) / s) + 1."""
-        found = tuple(
-            (i + 2 * p - (d * (k - 1) + 1)) // s + 1
-            for i, k, s, p, d in zip(
-                spatial, self.kernel, self.stride, self.pad, self.dilation, strict=True
+        """(i + 2p - (d(k-1) + 1)) / s + 1, where C++ rounds towards zero."""
+        return _positive(
+            tuple(
+                int((i - less) / s) + 1
+                for i, less, s in zip(spatial, self.reach, self.stride, strict=True)
             )
         )
-        return _positive(found)
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """What a window covers beyond the padding: d(k-1) + 1 - 2p."""
+        return tuple(
+            d * (k - 1) + 1 - 2 * p
+            for k, p, d in zip(self.kernel, self.pad, self.dilation, strict=True)
+        )
+
+    def padded(self, name: str, spatial: Shape) -> str:
+        """The input with zeros behind it, where a stride lets Caffe's only window reach beyond it."""
+        more = [max(0, less - i) for i, less in zip(spatial, self.reach, strict=True)]
+        if not any(more):
+            return name
+        pads = ", ".join(f"0, {size}" for size in reversed(more))
+        return f"nn.functional.pad({name}, ({pads}))"
 
     def backward(self, spatial: Shape) -> Shape:
         """s(i-1) + d(k-1) + 1 - 2p."""
@@ -132,7 +147,8 @@ def _convolution(
         for shape in site.bottoms
     ]
     module = f"nn.Conv{len(found.kernel)}d({literals})"
-    return Written(_calls(site, found.axis), shapes, module, tensors)
+    call = _calls(site, found.axis, found)
+    return Written(call, shapes, module, tensors)
 
 
 def deconvolution(site: Site) -> Written:
@@ -166,7 +182,7 @@ def _tensors(site: Site, weight: np.ndarray, bias: bool, outputs: int) -> dict[s
     return {"weight": weight, "bias": site.blob(1, outputs)} if bias else {"weight": weight}
 
 
-def _calls(site: Site, axis: int) -> str | tuple[str, ...]:
+def _calls(site: Site, axis: int, padded: Geometry | None = None) -> str | tuple[str, ...]:
     """One call for each bottom; axes before the channels are all batch, torch wants one."""
     before, after = "", ""
     if axis == 0:
@@ -178,7 +194,10 @@ def _calls(site: Site, axis: int) -> str | tuple[str, ...]:
         if axis > 1:
             lead = ", ".join(f"{{{number}}}.size({i})" for i in range(axis))
             after = f".unflatten(0, ({lead}))"
-        calls.append(f"{{self}}({{{number}}}{before}){after}")
+        name = f"{{{number}}}{before}"
+        if padded is not None:
+            name = padded.padded(name, site.bottoms[number][axis + 1 :])
+        calls.append(f"{{self}}({name}){after}")
     return calls[0] if len(calls) == 1 else tuple(calls)
 
 
@@ -198,8 +217,11 @@ def im2col(site: Site) -> Written:
             zip(found.kernel, found.stride, found.pad, found.dilation, strict=True)
         )
     ]
+    name = found.padded("{0}", shape[2:])
+    if name != "{0}":
+        sizes = list(map(str, places))
     return Written(
-        f"{{self}}({{0}}).unflatten(2, ({', '.join(sizes)}))", [out], f"nn.Unfold({literals})"
+        f"{{self}}({name}).unflatten(2, ({', '.join(sizes)}))", [out], f"nn.Unfold({literals})"
     )
 
 

@@ -61,15 +61,14 @@ def argmax(site: Site) -> Written:
         if not 1 <= k <= count(shape[1:]):
             raise Refused(f"top_k {k} of {count(shape[1:])} values")
         out = (shape[0], 2 if values else 1, k) + (1,) * (len(shape) - 3)
-        trailing = max(0, len(shape) - 3)
-        literals = arguments(k, trailing, values=True if values else None)
-        return Written("{self}({0})", [out], f"ArgMax({literals})", ops=("largest", "ArgMax"))
+        literals = arguments(k, trailing=max(0, len(shape) - 3) or None, values=values or None)
+        return Written("{self}({0})", [out], f"ArgMax({literals})", ops=("ArgMax",))
     axis = site.axis(param.integer("axis"), shape)
     if not 1 <= k <= shape[axis]:
         raise Refused(f"top_k {k} of {shape[axis]} values")
     out = (*shape[:axis], k, *shape[axis + 1 :])
-    part = "[0]" if values else "[1]"
-    return Written(f"largest({{0}}, {k}, {axis}){part}", [out], ops=("largest",))
+    literals = arguments(k, axis, values=values or None)
+    return Written("{self}({0})", [out], f"ArgMax({literals})", ops=("ArgMax",))
 
 
 def reduction(site: Site) -> Written:

@@ -140,5 +140,4 @@ def spp(site: Site) -> Written:
         total += sizes[0] * sizes[1]
     out = (*shape[:2], *sizes) if levels == 1 else (shape[0], shape[1] * total)
     module = f"SpatialPyramidPool({levels}, {pool == 'MAX'})"
-    ops = ("MaxPool", "AvgPool", "SpatialPyramidPool")
-    return Written("{self}({0})", [out], module, ops=ops)
+    return Written("{self}({0})", [out], module, ops=("SpatialPyramidPool",))

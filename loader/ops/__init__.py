@@ -13,24 +13,30 @@ HERE = Path(__file__).parent
 
 # name -> (file, other names that it needs)
 OPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ArgMax": ("argmax", ("largest",)),
-    "AvgPool": ("pooling", ("windows",)),
+    "ArgMax": ("argmax", ()),
+    "AvgPool": ("pooling", ("average_pool", "windows")),
     "Bias": ("scale", ()),
     "Embed": ("embed", ()),
     "GlobalMaxPoolMask": ("pooling", ()),
     "LRN": ("lrn", ()),
     "LRNWithinChannel": ("lrn", ()),
-    "LSTM": ("recurrent", ("LSTMUnit",)),
-    "LSTMUnit": ("recurrent", ()),
+    "LSTM": ("recurrent", ("is_real", "lstm", "lstm_step")),
+    "LSTMUnit": ("recurrent", ("lstm_step",)),
     "MVN": ("mvn", ()),
-    "MaxPool": ("pooling", ("windows",)),
+    "MaxPool": ("pooling", ("max_pool", "windows")),
     "MaxPoolMask": ("pooling", ()),
     "Normalize": ("normalize", ()),
-    "RNN": ("recurrent", ()),
+    "RNN": ("recurrent", ("is_real", "rnn")),
     "Reorg": ("reorg", ()),
     "Scale": ("scale", ()),
-    "SpatialPyramidPool": ("pooling", ("AvgPool", "MaxPool", "windows")),
-    "largest": ("argmax", ()),
+    "SpatialPyramidPool": ("pooling", ("average_pool", "max_pool", "pyramid", "windows")),
+    "average_pool": ("pooling", ()),
+    "is_real": ("recurrent", ()),
+    "lstm": ("recurrent", ()),
+    "lstm_step": ("recurrent", ()),
+    "max_pool": ("pooling", ()),
+    "pyramid": ("pooling", ()),
+    "rnn": ("recurrent", ()),
     "windows": ("pooling", ()),
 }
 
@@ -44,13 +50,18 @@ def sources(names: set[str]) -> list[str]:
     return [text for file in files for name, text in _definitions(file).items() if name in wanted]
 
 
+def _first(node: ast.ClassDef | ast.FunctionDef) -> int:
+    """Its first line, decorators included."""
+    return min([node.lineno, *(item.lineno for item in node.decorator_list)])
+
+
 @cache
 def _definitions(file: str) -> dict[str, str]:
     """Top-level classes and functions of a file, with their source."""
     text = (HERE / f"{file}.py").read_text()
     lines = text.splitlines()
     return {
-        node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        node.name: "\n".join(lines[_first(node) - 1 : node.end_lineno])
         for node in ast.parse(text).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
     }

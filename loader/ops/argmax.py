@@ -6,21 +6,27 @@ import torch
 from torch import nn
 
 
-def largest(x: torch.Tensor, k: int, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest values along an axis, and their indices in x's dtype; ties: larger index first."""
-    order = x.flip(axis).argsort(dim=axis, descending=True, stable=True).narrow(axis, 0, k)
-    index = x.size(axis) - 1 - order
-    return x.gather(axis, index), index.to(x.dtype)
-
-
 class ArgMax(nn.Module):
-    """Over all axes but the first: N x 1 x k indices, or N x 2 x k with the values behind them."""
+    """The k largest along `axis`: their indices, or with `values` the values themselves.
 
-    def __init__(self, k: int, trailing: int, values: bool = False) -> None:
+    Without an axis it is over all but the first: N x 1 x k indices, or N x 2 x k with the values
+    behind them, and `trailing` axes of size 1.
+    """
+
+    def __init__(
+        self, k: int, axis: int | None = None, trailing: int = 0, values: bool = False
+    ) -> None:
         super().__init__()
-        self.k, self.trailing, self.values = k, trailing, values
+        self.k, self.axis, self.trailing, self.values = k, axis, trailing, values
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        value, index = largest(x.flatten(1), self.k, 1)
+        axis = 1 if self.axis is None else self.axis
+        x = x.flatten(1) if self.axis is None else x
+        # a stable sort of the reversed axis: of equal values the larger index comes first
+        order = x.flip(axis).argsort(dim=axis, descending=True, stable=True)
+        index = x.size(axis) - 1 - order.narrow(axis, 0, self.k)
+        value, index = x.gather(axis, index), index.to(x.dtype)
+        if self.axis is not None:
+            return value if self.values else index
         found = torch.stack((index, value), 1) if self.values else index.unsqueeze(1)
         return found.reshape(found.shape + (1,) * self.trailing)

@@ -13,8 +13,62 @@ def windows(size: int, kernel: int, stride: int, pad: int, padded: bool, up: boo
     return count - 1 if padded and (count - 1) * stride >= size + pad else count
 
 
-class MaxPool(nn.Module):
+@torch.fx.wrap
+def max_pool(
+    x: torch.Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    up: bool = True,
+) -> torch.Tensor:
     """Any stride and pad; a window without a picture is the smallest float, as in Caffe."""
+    (kh, kw), (sh, sw), (ph, pw) = kernel, stride, pad
+    rows = windows(x.size(2), kh, sh, ph, ph > 0 or pw > 0, up)
+    columns = windows(x.size(3), kw, sw, pw, ph > 0 or pw > 0, up)
+    bottom = (rows - 1) * sh + kh - ph - x.size(2)
+    right = (columns - 1) * sw + kw - pw - x.size(3)
+    x = nn.functional.pad(x, (pw, right, ph, bottom), value=torch.finfo(x.dtype).min)
+    return nn.functional.max_pool2d(x, kernel, stride)
+
+
+@torch.fx.wrap
+def average_pool(
+    x: torch.Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    up: bool = True,
+) -> torch.Tensor:
+    """Any stride and pad; the divisor counts padding up to size + pad, as Caffe's does."""
+    (kh, kw), (sh, sw), (ph, pw) = kernel, stride, pad
+    rows = windows(x.size(2), kh, sh, ph, ph > 0 or pw > 0, up)
+    columns = windows(x.size(3), kw, sw, pw, ph > 0 or pw > 0, up)
+    top = torch.arange(rows, device=x.device) * sh - ph
+    left = torch.arange(columns, device=x.device) * sw - pw
+    heights = (top + kh).clamp(max=x.size(2) + ph) - top
+    widths = (left + kw).clamp(max=x.size(3) + pw) - left
+    bottom = (rows - 1) * sh + kh - ph - x.size(2)
+    right = (columns - 1) * sw + kw - pw - x.size(3)
+    x = nn.functional.pad(x, (pw, right, ph, bottom))
+    total = nn.functional.avg_pool2d(x, kernel, stride, divisor_override=1)
+    return total / (heights[:, None] * widths).to(x.dtype)
+
+
+@torch.fx.wrap
+def pyramid(x: torch.Tensor, levels: int, maximum: bool) -> torch.Tensor:
+    """Level l pools into 2^l x 2^l bins; all levels flattened and concatenated, one is left as it is."""
+    parts = []
+    for level in range(levels):
+        bins = 2**level
+        kernel = (-(-x.size(2) // bins), -(-x.size(3) // bins))
+        pad = ((kernel[0] * bins - x.size(2) + 1) // 2, (kernel[1] * bins - x.size(3) + 1) // 2)
+        pool = max_pool if maximum else average_pool
+        parts.append(pool(x, kernel, kernel, pad))
+    return parts[0] if levels == 1 else torch.cat([part.flatten(1) for part in parts], 1)
+
+
+class MaxPool(nn.Module):
+    """Max pooling with any stride and pad."""
 
     def __init__(
         self,
@@ -27,18 +81,11 @@ class MaxPool(nn.Module):
         self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.pad
-        padded = ph > 0 or pw > 0
-        rows = windows(x.size(2), kh, sh, ph, padded, self.up)
-        columns = windows(x.size(3), kw, sw, pw, padded, self.up)
-        bottom = (rows - 1) * sh + kh - ph - x.size(2)
-        right = (columns - 1) * sw + kw - pw - x.size(3)
-        x = nn.functional.pad(x, (pw, right, ph, bottom), value=torch.finfo(x.dtype).min)
-        return nn.functional.max_pool2d(x, self.kernel, self.stride)
+        return max_pool(x, self.kernel, self.stride, self.pad, self.up)
 
 
 class AvgPool(nn.Module):
-    """Any stride and pad; the divisor counts padding up to size + pad, as Caffe's does."""
+    """Average pooling with any stride and pad."""
 
     def __init__(
         self,
@@ -51,23 +98,7 @@ class AvgPool(nn.Module):
         self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.pad
-        padded = ph > 0 or pw > 0
-        rows = windows(x.size(2), kh, sh, ph, padded, self.up)
-        columns = windows(x.size(3), kw, sw, pw, padded, self.up)
-        heights = self.lengths(rows, kh, sh, ph, x)
-        widths = self.lengths(columns, kw, sw, pw, x.transpose(2, 3))
-        bottom = (rows - 1) * sh + kh - ph - x.size(2)
-        right = (columns - 1) * sw + kw - pw - x.size(3)
-        x = nn.functional.pad(x, (pw, right, ph, bottom))
-        total = nn.functional.avg_pool2d(x, self.kernel, self.stride, divisor_override=1)
-        return total / (heights[:, None] * widths)
-
-    def lengths(
-        self, count: int, kernel: int, stride: int, pad: int, x: torch.Tensor
-    ) -> torch.Tensor:
-        start = torch.arange(count, device=x.device) * stride - pad
-        return ((start + kernel).clamp(max=x.size(2) + pad) - start).to(x.dtype)
+        return average_pool(x, self.kernel, self.stride, self.pad, self.up)
 
 
 class MaxPoolMask(nn.Module):
@@ -97,21 +128,11 @@ class GlobalMaxPoolMask(nn.Module):
 
 
 class SpatialPyramidPool(nn.Module):
-    """Level l pools into 2^l x 2^l bins; all levels flattened and concatenated, one is left as it is."""
+    """SPP: N x C x H x W -> N x (C times all bins)."""
 
     def __init__(self, levels: int, maximum: bool) -> None:
         super().__init__()
         self.levels, self.maximum = levels, maximum
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        parts = []
-        for level in range(self.levels):
-            bins = 2**level
-            kernel = (-(-x.size(2) // bins), -(-x.size(3) // bins))
-            pad = (
-                (kernel[0] * bins - x.size(2) + 1) // 2,
-                (kernel[1] * bins - x.size(3) + 1) // 2,
-            )
-            pool = MaxPool(kernel, kernel, pad) if self.maximum else AvgPool(kernel, kernel, pad)
-            parts.append(pool(x))
-        return parts[0] if self.levels == 1 else torch.cat([part.flatten(1) for part in parts], 1)
+        return pyramid(x, self.levels, self.maximum)

@@ -1,9 +1,61 @@
-"""Caffe's recurrent layers. The state stays for the next forward: `cont` = 0 resets it, or `reset()`."""
+"""Caffe's recurrent layers. The state stays for the next forward: `cont` = 0 resets it, or `reset()`.
+
+A graph that was traced or exported has no state: it begins with zeros each time.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+
+
+@torch.fx.wrap
+def lstm_step(
+    c: torch.Tensor, gates: torch.Tensor, cont: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """c 1 x N x H, gates 1 x N x 4H (i, f, o, g), cont 1 x N -> c, h."""
+    i, f, o, g = gates.chunk(4, 2)
+    going_on = cont[:, :, None]
+    kept = going_on * f.sigmoid() * c
+    # a state that is not finite must not survive cont = 0
+    kept = torch.where(going_on == 0, torch.zeros_like(kept), kept)
+    c = kept + i.sigmoid() * g.tanh()
+    return c, o.sigmoid() * c.tanh()
+
+
+@torch.fx.wrap
+def lstm(
+    gates: torch.Tensor, cont: torch.Tensor, weight: torch.Tensor, h: torch.Tensor, c: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """gates T x N x 4H without what comes of h -> h of every step, the last h and c."""
+    steps = []
+    for now, inputs in zip(cont.split(1), gates.split(1), strict=True):
+        c, h = lstm_step(c, inputs + nn.functional.linear(now[:, :, None] * h, weight), now)
+        steps.append(h)
+    return torch.cat(steps), h, c
+
+
+@torch.fx.wrap
+def rnn(
+    inputs: torch.Tensor,
+    cont: torch.Tensor,
+    weight: torch.Tensor,
+    weight_o: torch.Tensor,
+    bias_o: torch.Tensor,
+    h: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """inputs T x N x H without what comes of h -> o of every step, the last h."""
+    steps = []
+    for now, x in zip(cont.split(1), inputs.split(1), strict=True):
+        h = (nn.functional.linear(now[:, :, None] * h, weight) + x).tanh()
+        steps.append(nn.functional.linear(h, weight_o, bias_o).tanh())
+    return torch.cat(steps), h
+
+
+@torch.fx.wrap
+def is_real(x: torch.Tensor) -> bool:
+    """Whether this is a forward pass, and not the making of a graph."""
+    return not (torch.jit.is_tracing() or torch.compiler.is_exporting())
 
 
 class LSTMUnit(nn.Module):
@@ -12,12 +64,7 @@ class LSTMUnit(nn.Module):
     def forward(
         self, c_prev: torch.Tensor, gates: torch.Tensor, cont: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        i, f, o, g = gates.chunk(4, 2)
-        kept = cont[:, :, None] * f.sigmoid() * c_prev
-        # a c_prev that is not finite must not survive cont = 0
-        kept = torch.where(cont[:, :, None] == 0, torch.zeros_like(kept), kept)
-        c = kept + i.sigmoid() * g.tanh()
-        return c, o.sigmoid() * c.tanh()
+        return lstm_step(c_prev, gates, cont)
 
 
 class LSTM(nn.Module):
@@ -29,7 +76,6 @@ class LSTM(nn.Module):
         self.bias = nn.Parameter(torch.zeros(4 * hidden))
         self.weight_static = nn.Parameter(torch.zeros(4 * hidden, static)) if static else None
         self.weight_h = nn.Parameter(torch.zeros(4 * hidden, hidden))
-        self.unit = LSTMUnit()
         self.expose = expose
         self.reset()
 
@@ -45,16 +91,11 @@ class LSTM(nn.Module):
             gates = gates + nn.functional.linear(more[0].flatten(1), self.weight_static)
         zeros = x.new_zeros(1, x.size(1), self.weight_h.size(1))
         h, c = more[-2:] if self.expose else self.state or (zeros, zeros)
-        steps = []
-        for t in range(x.size(0)):
-            now = cont[t : t + 1]
-            recurrent = nn.functional.linear(now[:, :, None] * h, self.weight_h)
-            c, h = self.unit(c, gates[t : t + 1] + recurrent, now)
-            steps.append(h)
-        out = torch.cat(steps)
+        out, h, c = lstm(gates, cont, self.weight_h, h, c)
         if self.expose:
             return out, h, c
-        self.state = (h.detach(), c.detach())
+        if is_real(x) is True:
+            self.state = (h.detach(), c.detach())
         return out
 
 
@@ -82,15 +123,11 @@ class RNN(nn.Module):
         inputs = nn.functional.linear(x.flatten(2), self.weight_x, self.bias_h)
         if self.weight_static is not None:
             inputs = inputs + nn.functional.linear(more[0].flatten(1), self.weight_static)
-        h = x.new_zeros(1, x.size(1), self.weight_h.size(1)) if self.state is None else self.state
-        h = more[-1] if self.expose else h
-        steps = []
-        for t in range(x.size(0)):
-            kept = nn.functional.linear(cont[t : t + 1, :, None] * h, self.weight_h)
-            h = (kept + inputs[t : t + 1]).tanh()
-            steps.append(nn.functional.linear(h, self.weight_o, self.bias_o).tanh())
-        out = torch.cat(steps)
+        zeros = x.new_zeros(1, x.size(1), self.weight_h.size(1))
+        h = more[-1] if self.expose else zeros if self.state is None else self.state
+        out, h = rnn(inputs, cont, self.weight_h, self.weight_o, self.bias_o, h)
         if self.expose:
             return out, h
-        self.state = h.detach()
+        if is_real(x) is True:
+            self.state = h.detach()
         return out

@@ -1,0 +1,50 @@
+"""What real Caffe computes for many small nets, in one container."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dumper import dumpfile
+from engines.caffe import run_script
+from tests.layers.nets import SmallNet
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden.zip"
+
+
+def ask(nets: Sequence[SmallNet]) -> bytes:
+    """dumps.zip: NAME.npz for each net that Caffe takes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with zipfile.ZipFile(folder / "nets.zip", "w") as archive:
+            for net in nets:
+                archive.writestr(f"{net.name}.prototxt", net.text)
+                archive.writestr(f"{net.name}.txt", net.weights)
+                buffer = io.BytesIO()
+                np.savez(buffer, **net.arrays())  # type: ignore[arg-type]
+                archive.writestr(f"{net.name}.npz", buffer.getvalue())
+        shutil.copy(HERE / "in_caffe.py", folder)
+        run_script(folder / "in_caffe.py", folder, "dumps.zip")
+        return (folder / "dumps.zip").read_bytes()
+
+
+def unpack(data: bytes | Path, folder: Path) -> dict[str, dumpfile.Dump]:
+    """The dumps by name."""
+    with zipfile.ZipFile(io.BytesIO(data) if isinstance(data, bytes) else data) as archive:
+        archive.extractall(folder)
+        names = archive.namelist()
+    return {name[:-4]: dumpfile.read(folder / name) for name in names}
+
+
+if __name__ == "__main__":
+    from tests.layers.nets import NETS
+
+    GOLDEN.write_bytes(ask(NETS))
+    print(f"{GOLDEN.name}: {GOLDEN.stat().st_size} bytes")

@@ -8,10 +8,12 @@ from __future__ import annotations
 from loader.layers import (
     activation,
     convolution,
+    detection,
     elementwise,
     normalisation,
     pooling,
     recurrent,
+    resampling,
     shape,
 )
 from loader.layers.rule import Rule
@@ -33,6 +35,7 @@ LAYERS: dict[str, Rule] = {
     "Crop": shape.crop,
     "Deconvolution": convolution.deconvolution,
     "DepthwiseConvolution": convolution.depthwise,
+    "DetectionOutput": detection.detection_output,
     "Dropout": activation.dropout,
     "ELU": activation.elu,
     "Eltwise": elementwise.eltwise,
@@ -43,6 +46,7 @@ LAYERS: dict[str, Rule] = {
     "GRN": normalisation.grn,
     "Im2col": convolution.im2col,
     "InnerProduct": convolution.inner_product,
+    "Interp": resampling.interp,
     "LRN": normalisation.lrn,
     "LSTM": recurrent.lstm,
     "LSTMUnit": recurrent.lstm_unit,
@@ -53,13 +57,20 @@ LAYERS: dict[str, Rule] = {
     "Parameter": shape.parameter,
     "Permute": shape.permute,
     "Pooling": pooling.pooling,
+    "PSROIPooling": detection.psroi_pooling,
     "Power": activation.power,
+    "PriorBox": detection.prior_box,
+    "PriorBoxClustered": detection.prior_box_clustered,
+    "Proposal": detection.proposal,
     "RNN": recurrent.rnn,
+    "ROIAlign": detection.roi_align,
+    "ROIPooling": detection.roi_pooling,
     "ReLU": activation.relu,
     "ReLU6": activation.relu6,
     "Reduction": elementwise.reduction,
     "Reorg": shape.reorg,
     "Reshape": shape.reshape,
+    "Resize": resampling.resize,
     "SPP": pooling.spp,
     "Scale": normalisation.scale,
     "ShuffleChannel": shape.shuffle_channel,
@@ -70,6 +81,7 @@ LAYERS: dict[str, Rule] = {
     "TanH": activation.tanh,
     "Threshold": activation.threshold,
     "Tile": shape.tile,
+    "Upsample": resampling.upsample,
 }
 
 # Types without a rule on purpose, and what a person can do.

@@ -152,11 +152,7 @@ def _factor(site: Site, message: str) -> tuple[Shape, int, Shape]:
 
 def _trailing(name: str, axes: int) -> str:
     """The same values with `axes` axes of size 1 behind them."""
-    return (
-        f"{name}[(...,{' None,' * axes})]".replace("(...,", "...,", 1).replace(",)]", "]")
-        if axes
-        else name
-    )
+    return f"{name}[...{', None' * axes}]" if axes else name
 
 
 def mvn(site: Site) -> Written:
@@ -194,37 +190,50 @@ def normalize(site: Site) -> Written:
 
 
 def fork_bn(site: Site) -> Written:
-    """The fused BN of SegNet, ENet and PSPNet: blobs scale, shift, and mean, variance or statistics.
+    """The fused BN of SegNet (two blobs) and of ENet, PSPNet and their kin (four).
 
-    SegNet's (bn_layer.cpp) has two blobs at TEST, scale and shift, because its inference nets fold
-    the statistics in; PSPNet's has four: slope, bias, mean, variance.
+    SegNet (bn_layer.cpp): scale and shift; at TEST bn_mode INFERENCE applies them alone, LEARN also
+    takes the batch's own statistics. The others: slope, bias, mean and variance.
     """
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
     param, shape = site.param("bn_param"), site.bottom()
     if len(shape) != 4:
         raise Refused(f"an input of {len(shape)} axes; BN takes N x C x H x W")
-    channels = shape[1]
-    for name in ("slope_filler", "scale_filler", "shift_filler", "momentum", "icnet"):
-        param.messages(name) if param.has(name) and name.endswith("filler") else param.text(name)
+    for name in _BN_TRAINING:
+        param.has(name)
+    if any(blob.size != shape[1] for blob in site.blobs) or len(site.blobs) not in (2, 4):
+        raise Refused(f"{len(site.blobs)} blobs; BN has 2 or 4 of {shape[1]} values")
     blobs = [blob.reshape(-1) for blob in site.blobs]
-    if any(blob.size != channels for blob in blobs) or len(blobs) not in (2, 4):
-        raise Refused(f"{len(blobs)} blobs; BN has 2 or 4 of {channels} values")
-    if len(blobs) == 2:
-        if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") != "INFERENCE":
-            raise Refused("bn_mode LEARN at TEST: statistics are not in the file")
-        tensors = {"weight": blobs[0], "bias": blobs[1]}
-        return Written("{self}({0})", [shape], f"Scale(({channels},), 2)", tensors, ("Scale",))
-    if param.boolean("frozen", False) is False:
-        pass  # frozen steers training only
-    eps = param.number("eps", 1e-5)
-    tensors = {
-        "weight": blobs[0],
-        "bias": blobs[1],
-        "running_mean": blobs[2],
-        "running_var": blobs[3],
-        "num_batches_tracked": np.zeros((), np.int64),
-    }
-    literals = arguments(channels, eps=None if eps == 1e-5 else eps)
+    tensors = dict(zip(("weight", "bias", "running_mean", "running_var"), blobs, strict=False))
+    if len(blobs) == 4:
+        return _bn_of_four(site, tensors)
+    if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") == "INFERENCE":
+        module = f"Scale(({shape[1]},), 2)"
+        return Written("{self}({0})", [shape], module, tensors, ("Scale",))
+    module = f"nn.BatchNorm2d({shape[1]}, eps=1e-09, track_running_stats=False)"
+    return Written("{self}({0})", [shape], module, tensors)
+
+
+# they steer training only
+_BN_TRAINING = (
+    "slope_filler", "bias_filler", "scale_filler", "shift_filler", "momentum", "decay", "frozen",
+)  # fmt: skip
+
+
+def _bn_of_four(site: Site, tensors: dict[str, np.ndarray]) -> Written:
+    param, shape = site.param("bn_param"), site.bottom()
+    older = param.has("decay") or param.has("moving_average")
+    if older and not param.has("var_eps"):
+        raise Refused("no var_eps: its default differs from fork to fork; write it down")
+    if param.integer("axis", 1) != 1:
+        raise Refused("axis other than 1")
+    eps = param.number("var_eps") if param.has("var_eps") else param.number("eps", 1e-5)
+    if not param.boolean("moving_average", True):
+        del tensors["running_mean"], tensors["running_var"]
+        module = f"nn.BatchNorm2d({shape[1]}, eps={eps!r}, track_running_stats=False)"
+        return Written("{self}({0})", [shape], module, tensors)
+    tensors["num_batches_tracked"] = np.zeros((), np.int64)
+    literals = arguments(shape[1], eps=None if eps == 1e-5 else eps)
     return Written("{self}({0})", [shape], f"nn.BatchNorm2d({literals})", tensors)
 
 

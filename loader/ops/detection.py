@@ -25,11 +25,15 @@ def decode_boxes(
 
 @torch.fx.wrap
 def overlaps(box: torch.Tensor, boxes: torch.Tensor, pixel: float = 0.0) -> torch.Tensor:
-    """Intersection over union of one box with many; `pixel` is what a side of zero length counts."""
+    """Intersection over union of one box with many; `pixel` is what a side of zero length counts.
+
+    A box whose corners are the wrong way round has no area, and nothing overlaps it.
+    """
     low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
     inner = (high - low + pixel).clamp(min=0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2] + pixel).prod(1)
-    return inner / ((box[2:] - box[:2] + pixel).prod() + areas - inner)
+    areas = (boxes[:, 2:] - boxes[:, :2] + pixel).clamp(min=0).prod(1)
+    union = (box[2:] - box[:2] + pixel).clamp(min=0).prod() + areas - inner
+    return torch.where(inner > 0, inner / union, torch.zeros_like(inner))
 
 
 @torch.fx.wrap

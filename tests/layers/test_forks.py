@@ -1,0 +1,249 @@
+"""The forks' layers: against transcriptions of their definitions, and against OpenCV's importer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dumper import dumpfile
+from engines import reader
+from engines.job import Job
+from loader.conversion import convert
+from loader.layers import LAYERS
+from loader.progress import SILENT
+from loader.schema import TYPES
+from tests import encode_caffemodel as encode
+from tests.layers import by_hand
+from tests.layers.nets import Shape, inputs_text, layer
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fork:
+    """One layer `it` on `inputs`; `wanted` gives its tops from the inputs and the blobs."""
+
+    kind: str
+    param: str
+    inputs: Mapping[str, Shape]
+    wanted: Callable[[Arrays, Sequence[np.ndarray]], np.ndarray | tuple[np.ndarray, ...]]
+    blobs: Sequence[Shape] = ()
+    tops: int = 1
+    opencv: bool = False
+    make: Callable[[np.random.Generator], dict[str, np.ndarray]] | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        random = np.random.default_rng(5)
+        made = self.make(random) if self.make else {}
+        return {
+            name: made.get(name, random.standard_normal(shape)).astype(np.float32)
+            for name, shape in self.inputs.items()
+        }
+
+
+X = {"x": (2, 8, 6, 10)}
+
+
+def rois(random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Regions of a 96 x 160 picture; some lie partly outside, one is a point."""
+    corners = random.uniform(-10, 150, (7, 2, 2))
+    corners.sort(1)
+    found = np.concatenate([random.integers(0, 2, (7, 1)), corners.reshape(7, 4)], 1)
+    found[0, 3:] = found[0, 1:3]
+    return {"rois": found}
+
+
+def ssd(random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Priors and offsets whose boxes overlap here and there, scores without ties."""
+    centre, size = random.uniform(0.2, 0.8, (40, 2)), random.uniform(0.05, 0.3, (40, 2))
+    corners = np.concatenate([centre - size, centre + size], 1)
+    variance = np.tile([0.1, 0.1, 0.2, 0.2], (40, 1))
+    scores = random.dirichlet(np.ones(4), (2, 40))
+    return {
+        "priors": np.stack([corners.reshape(-1), variance.reshape(-1)])[None],
+        "scores": scores.reshape(2, -1),
+    }
+
+
+SSD = {"offsets": (2, 160), "scores": (2, 160), "priors": (1, 2, 160)}
+DEFAULT = {"classes": 4, "code": "CENTER_SIZE", "share": True, "background": 0, "encoded": False,
+           "threshold": 0.45, "eta": 1.0, "top_k": 30, "keep": 20, "confidence": 0.1}  # fmt: skip
+
+
+def detect(**changes: object) -> Callable[[Arrays, Sequence[np.ndarray]], np.ndarray]:
+    values = {**DEFAULT, **changes}
+    return lambda x, _: by_hand.detection_output(
+        x["offsets"],
+        x["scores"],
+        x["priors"],
+        **values,  # type: ignore[arg-type]
+    )
+
+
+NMS = "nms_param { nms_threshold: 0.45 top_k: 30 }"
+RPN = {"scores": (1, 12, 4, 5), "offsets": (1, 24, 4, 5), "info": (1, 3)}
+RATIOS, SCALES = [0.5, 1.0, 2.0], [1.0, 2.0]
+
+
+def rpn(random: np.random.Generator) -> dict[str, np.ndarray]:
+    return {
+        "scores": random.permutation(240).reshape(1, 12, 4, 5) / 240,
+        "offsets": random.standard_normal((1, 24, 4, 5)) * 0.3,
+        "info": np.array([[60, 70, 1.5]]),
+    }
+
+
+def propose(x: Arrays, _: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    return by_hand.proposal(
+        x["scores"], x["offsets"], x["info"][0], base=16, stride=16, ratios=RATIOS, scales=SCALES,
+        before=60, after=15, threshold=0.6, smallest=8,
+    )  # fmt: skip
+
+
+FORKS = {
+    "relu6": Fork("ReLU6", "", X, lambda x, _: np.clip(x["x"] * 1, 0, 6), opencv=True),
+    "normalize": Fork("Normalize", "norm_param { across_spatial: false channel_shared: false }", X, lambda x, b: by_hand.normalize(x["x"], b[0], False), [(8,)], opencv=True),
+    "normalize across": Fork("Normalize", "norm_param { eps: 0.001 }", X, lambda x, b: by_hand.normalize(x["x"], b[0], True, 1e-3), [(1,)]),
+    "permute": Fork("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }", X, lambda x, _: x["x"].transpose(0, 2, 3, 1), opencv=True),
+    "permute some": Fork("Permute", "permute_param { order: 0 order: 3 }", X, lambda x, _: x["x"].transpose(0, 3, 1, 2)),
+    "shuffle": Fork("ShuffleChannel", "shuffle_channel_param { group: 4 }", X, lambda x, _: by_hand.shuffle(x["x"], 4), opencv=True),
+    "axpy": Fork("Axpy", "", {"a": (2, 8, 1, 1), "x": (2, 8, 6, 10), "y": (2, 8, 6, 10)}, lambda x, _: x["a"] * x["x"] + x["y"]),
+    "depthwise": Fork("DepthwiseConvolution", "convolution_param { num_output: 8 kernel_size: 3 pad: 1 group: 8 bias_term: false }", X, lambda x, b: depthwise(x["x"], b[0]), [(8, 1, 3, 3)]),
+    "convolution depthwise": Fork("ConvolutionDepthwise", "convolution_param { num_output: 8 kernel_size: 3 pad: 1 bias_term: false }", X, lambda x, b: depthwise(x["x"], b[0]), [(8, 1, 3, 3)]),
+    "reorg": Fork("Reorg", "reorg_param { stride: 2 }", X, lambda x, _: by_hand.reorg(x["x"], 2)),
+    "crelu": Fork("CReLU", "", X, lambda x, _: np.maximum(np.concatenate([x["x"], -x["x"]], 1), 0)),
+    "grn": Fork("GRN", "grn_param { bias: 0.5 }", X, lambda x, _: by_hand.grn(x["x"], 0.5)),
+    "bn": Fork("BN", "bn_param { slope_filler { value: 1 } frozen: true momentum: 0.9 }", X, lambda x, b: by_hand.bn(x["x"], list(b), 1e-5), [(1, 8, 1, 1)] * 4),
+    "bn var_eps": Fork("BN", "bn_param { var_eps: 0.01 decay: 0.1 moving_average: true }", X, lambda x, b: by_hand.bn(x["x"], list(b), 0.01), [(1, 8, 1, 1)] * 4),
+    "bn segnet": Fork("BN", "bn_param { bn_mode: INFERENCE }", X, lambda x, b: x["x"] * b[0] + b[1], [(1, 8, 1, 1)] * 2),
+    "bn segnet learn": Fork("BN", "", X, lambda x, b: by_hand.bn(x["x"], [b[0], b[1], x["x"].mean((0, 2, 3)), x["x"].var((0, 2, 3))], 1e-9), [(1, 8, 1, 1)] * 2),
+    "upsample": Fork("Upsample", "upsample_param { scale: 3 }", X, lambda x, _: by_hand.nearest(x["x"], 3)),
+    "unpool": Fork("Upsample", "upsample_param { scale: 2 }", {"x": (2, 3, 3, 4), "mask": (2, 3, 3, 4)}, lambda x, _: by_hand.unpool(x["x"], x["mask"], 6, 8), make=lambda r: {"mask": np.stack([r.permutation(48)[:12] for _ in range(6)]).reshape(2, 3, 3, 4)}),
+    "unpool size": Fork("Upsample", "upsample_param { upsample_h: 5 upsample_w: 9 }", {"x": (2, 3, 3, 4), "mask": (2, 3, 3, 4)}, lambda x, _: by_hand.unpool(x["x"], x["mask"], 5, 9), make=lambda r: {"mask": np.stack([r.permutation(45)[:12] for _ in range(6)]).reshape(2, 3, 3, 4)}),
+    "unpool padded": Fork("Upsample", "upsample_param { scale: 2 pad_out_h: true }", {"x": (1, 2, 3, 4), "mask": (1, 2, 3, 4)}, lambda x, _: by_hand.unpool(x["x"], x["mask"], 5, 8), make=lambda r: {"mask": np.stack([r.permutation(40)[:12] for _ in range(2)]).reshape(1, 2, 3, 4)}),
+    "interp": Fork("Interp", "interp_param { height: 9 width: 7 }", X, lambda x, _: by_hand.interp(x["x"], 9, 7), opencv=True),
+    "interp zoom": Fork("Interp", "interp_param { zoom_factor: 3 }", X, lambda x, _: by_hand.interp(x["x"], 16, 28), opencv=True),
+    "interp shrink": Fork("Interp", "interp_param { shrink_factor: 2 }", X, lambda x, _: by_hand.interp(x["x"], 3, 5), ),
+    "interp both": Fork("Interp", "interp_param { shrink_factor: 2 zoom_factor: 3 pad_beg: -1 }", X, lambda x, _: by_hand.interp(x["x"][:, :, 1:, 1:], 7, 13)),
+    "interp pads": Fork("Interp", "interp_param { height: 4 width: 4 pad_beg: -1 pad_end: -2 }", X, lambda x, _: by_hand.interp(x["x"][:, :, 1:-2, 1:-2], 4, 4)),
+    "resize": Fork("Resize", "resize_param { height: 9 width: 15 }", X, lambda x, _: by_hand.resize(x["x"], 9, 15)),
+    "resize smaller": Fork("Resize", "resize_param { is_pyramid_test: true out_height_scale: 0.5 out_width_scale: 0.7 }", X, lambda x, _: by_hand.resize(x["x"], 3, 7)),
+    "prior box": Fork("PriorBox", "prior_box_param { min_size: 30 max_size: 60 aspect_ratio: 2 aspect_ratio: 3 aspect_ratio: 1 clip: true variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), by_hand.ssd_boxes([30], [60], [2.0, 3.0, 1.0], True), (20.0, 20.0), 0.5, True, [0.1, 0.1, 0.2, 0.2]), opencv=True),
+    "prior box steps": Fork("PriorBox", "prior_box_param { min_size: 10.7 min_size: 16 aspect_ratio: 2 flip: false step_h: 8 step_w: 16 offset: 0.25 variance: 0.3 img_h: 64 img_w: 80 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (64, 80), by_hand.ssd_boxes([10, 16], [], [2.0], False), (8.0, 16.0), 0.25, False, [0.3])),
+    "prior box clustered": Fork("PriorBoxClustered", "prior_box_param { width: 9.4 width: 25.1 height: 15 height: 39.6 step: 16 clip: false variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), [(9.4, 15.0), (25.1, 39.6)], (16.0, 16.0), 0.5, False, [0.1, 0.1, 0.2, 0.2]), opencv=True),
+    "detection": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.1 {NMS} }}", SSD, detect(), make=ssd),
+    "detection corner": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 confidence_threshold: 0.1 {NMS} }}", SSD, detect(code="CORNER", keep=-1), make=ssd),
+    "detection corner size": Fork("DetectionOutput", "detection_output_param { num_classes: 4 code_type: CORNER_SIZE background_label_id: -1 nms_param { nms_threshold: 0.6 eta: 0.9 } }", SSD, detect(code="CORNER_SIZE", keep=-1, top_k=-1, background=-1, confidence=float("-inf"), threshold=0.6, eta=0.9), make=ssd),
+    "detection each class": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE share_location: false variance_encoded_in_target: true confidence_threshold: 0.1 {NMS} }}", {**SSD, "offsets": (2, 640)}, detect(share=False, encoded=True, keep=-1), make=ssd),
+    "detection nothing": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE confidence_threshold: 2 {NMS} }}", SSD, detect(confidence=2.0), make=ssd),
+    "roi pooling": Fork("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.0625 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.roi_pool(x["x"], x["rois"], 3, 4, 0.0625), make=rois),
+    "psroi pooling": Fork("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 2 spatial_scale: 0.0625 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.psroi_pool(x["x"], x["rois"], 2, 2, 0.0625), make=rois),
+    "roi align": Fork("ROIAlign", "roi_align_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.0625 sampling_ratio: 2 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.roi_align(x["x"], x["rois"], 3, 4, 0.0625, 2), make=rois),
+    "roi align adaptive": Fork("ROIAlign", "roi_align_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.0625 sampling_ratio: -1 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.roi_align(x["x"], x["rois"], 2, 2, 0.0625, -1), make=rois),
+    "proposal": Fork("Proposal", "proposal_param { ratio: 0.5 ratio: 1 ratio: 2 scale: 1 scale: 2 base_size: 16 feat_stride: 16 pre_nms_topn: 60 post_nms_topn: 15 nms_thresh: 0.6 min_size: 8 }", RPN, propose, tops=2, make=rpn),
+}  # fmt: skip
+
+
+def depthwise(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    out = np.zeros(x.shape)
+    for i in range(3):
+        for j in range(3):
+            part = padded[:, :, i : i + x.shape[2], j : j + x.shape[3]]
+            out += part * weight[None, :, 0, i, j, None, None]
+    return out
+
+
+def files(fork: Fork, folder: Path) -> tuple[Path, Path, list[np.ndarray]]:
+    """net.prototxt, net.caffemodel, and the layer's blobs."""
+    tops = ["out"] if fork.tops == 1 else [f"out{number}" for number in range(fork.tops)]
+    text = inputs_text(fork.inputs) + layer("it", fork.kind, list(fork.inputs), tops, fork.param)
+    random = np.random.default_rng(3)
+    blobs = [random.uniform(0.5, 1.5, shape).astype(np.float32) for shape in fork.blobs]
+    (folder / "net.prototxt").write_text(text)
+    (folder / "net.caffemodel").write_bytes(encode.net("current", [("it", fork.kind, blobs)]))
+    return folder / "net.prototxt", folder / "net.caffemodel", blobs
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", list(FORKS))
+def test_a_layer_computes_its_published_definition(name: str, tmp_path: Path) -> None:
+    fork = FORKS[name]
+    prototxt, caffemodel, blobs = files(fork, tmp_path)
+    weights = caffemodel if blobs else None
+    reader.dump(Job(prototxt, weights, {}), tmp_path / "dump.h5", SILENT)
+    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, "net")
+    arrays = fork.arrays()
+    found = converted.build()(*(torch.from_numpy(arrays[blob]) for blob in converted.inputs))
+    tops = list(found.values()) if isinstance(found, dict) else [found]
+    wanted = fork.wanted({key: array.astype(np.float64) for key, array in arrays.items()}, blobs)
+    for top, other in zip(tops, wanted if isinstance(wanted, tuple) else [wanted], strict=True):
+        assert tuple(top.shape) == other.shape
+        assert np.isfinite(other).all()
+        assert np.abs(top.numpy() - other).max() <= 1e-5 * np.abs(other).max()
+    if fork.opencv:
+        _opencv_agrees(prototxt, caffemodel, arrays, tops[0].numpy())
+
+
+def _opencv_agrees(prototxt: Path, caffemodel: Path, arrays: Arrays, found: np.ndarray) -> None:
+    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        pytest.skip("OpenCV 5 has no Caffe importer")
+    net = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+    for blob, array in arrays.items():
+        net.setInput(array, blob)
+    theirs = net.forward()
+    assert theirs.shape == found.shape
+    assert np.abs(theirs - found).max() <= 1e-5 * np.abs(found).max()
+
+
+def test_every_fork_layer_has_a_test() -> None:
+    tested = {fork.kind for fork in FORKS.values()}
+    assert set(LAYERS) - TYPES == tested
+
+
+# seeds for which no box stands on the edge of a threshold
+DETECTORS = {"ultralight_slim320": 0, "toolbox_face_detection_0044": 1, "yufacedetect_open_v1": 0}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_a_real_detector_computes_what_opencv_does(name: str, cases: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")
+    prototxt, caffemodel = cases / name / "net.prototxt", cases / name / "net.caffemodel"
+    reader.dump(Job(prototxt, caffemodel, {}, ("conv5-3",)), tmp_path / "dump.h5", SILENT)
+    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, name)
+    (shape,) = converted.inputs.values()
+    x = np.random.default_rng(DETECTORS[name]).standard_normal(shape).astype(np.float32) * 60
+    found = converted.build()(torch.from_numpy(x))
+    net = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+    net.setInput(x)
+    names = net.getUnconnectedOutLayersNames()
+    theirs = dict(zip(names, net.forward(names), strict=True))
+    mine = found if isinstance(found, dict) else {names[0]: found}
+    assert set(mine) == set(theirs)
+    for blob, array in mine.items():
+        other = theirs[blob]
+        if blob == "detection_out":  # OpenCV fills up with rows of zeros
+            other = other[:, :, np.abs(other[0, 0]).sum(1) > 0]
+        assert tuple(array.shape) == other.shape
+        assert np.abs(array.numpy() - other).max() <= 1e-4 * np.abs(other).max()
+
+
+def test_numbers_of_boxes_that_do_not_fit_are_refused() -> None:
+    from loader.errors import Unsupported
+    from loader.graph import net_from_text
+    from loader.plan import plan
+
+    text = inputs_text({**SSD, "scores": (2, 80)})
+    text += layer(
+        "it", "DetectionOutput", list(SSD), ["out"], "detection_output_param { num_classes: 4 }"
+    )
+    net = net_from_text(text, "net.prototxt")
+    with pytest.raises(Unsupported, match="40 boxes, 4 classes"):
+        plan(net, [[]] * 4, {**SSD, "scores": (2, 80)})

@@ -34,7 +34,7 @@ class Call:
 class BlockClass:
     """`attributes`: of each step ("" for none); `modules`: constructors, parameters filled in.
 
-    `steps` are those of the first of `uses` blocks.
+    `steps` are those of the first block; `uses` names all of them.
     """
 
     name: str
@@ -42,7 +42,7 @@ class BlockClass:
     attributes: list[str]
     modules: list[str]
     steps: list[Step]
-    uses: int
+    uses: list[str]
 
 
 @dataclass(eq=False)
@@ -69,14 +69,13 @@ def fold(plan: Plan) -> list[Step | Block]:
     taken = [False] * len(steps)
     blocks: dict[int, Block] = {}
     names = Names(step.attribute for step in steps)
-    classes = Names(["Model"])
     groups = _groups(plan)
     while True:
         best = _best(steps, groups, taken)
         if best is None:
             break
         runs, labels = best
-        for block in _fold(steps, runs, labels, names, classes):
+        for block in _fold(steps, runs, labels, names):
             start = steps.index(block.steps[0])
             taken[start : start + len(block.steps)] = [True] * len(block.steps)
             blocks[start] = block
@@ -86,6 +85,7 @@ def fold(plan: Plan) -> list[Step | Block]:
         unit = blocks.get(index, steps[index])
         found.append(unit)
         index += len(unit.steps) if isinstance(unit, Block) else 1
+    _number(dict.fromkeys(blocks[start].of for start in sorted(blocks)))
     renamed = _nest(blocks.values())
     plan.tied = [(renamed.get(a, a), renamed.get(b, b)) for a, b in plan.tied]
     return found
@@ -130,9 +130,12 @@ def _closed(
     tokens: Sequence[tuple[object, ...]],
     foldable: Sequence[bool],
 ) -> Iterator[tuple[int, int]]:
-    """(length, hash) of every run from `start` with one value in, one out, and a join in it."""
+    """(length, hash) of every run from `start` with one value in, one out, and a join in it.
+
+    Not of two such runs, one behind the other.
+    """
     entry: Value | None = None
-    latest, digest, worth = -1, 0, False
+    latest, digest, worth, whole, twice = -1, 0, False, False, False
     for at in range(start, min(start + LONGEST, len(steps))):
         step = steps[at]
         if not foldable[at]:
@@ -147,10 +150,15 @@ def _closed(
                 return
             wiring.append(0)
         digest = hash((digest, tokens[at], tuple(wiring)))
-        worth = worth or len(set(step.inputs)) > 1 or _depthwise(step)
+        joins = len(set(step.inputs)) > 1 or _depthwise(step)
+        # what reads the entry belongs to what came before: nothing was whole yet
+        whole, twice = (False, False) if 0 in wiring else (whole, twice or (whole and joins))
+        worth = worth or joins
         alone = len(step.outputs) == 1 and last[step.outputs[0]] > at
-        if alone and entry is not None and latest <= at and worth and at - start + 1 >= SHORTEST:
-            yield at - start + 1, digest
+        if alone and entry is not None and latest <= at and worth:
+            whole = True
+            if at - start + 1 >= SHORTEST and not twice:
+                yield at - start + 1, digest
         latest = max([latest, *(last[value] for value in step.outputs)])
 
 
@@ -283,19 +291,22 @@ def _parameters(
 
 
 def _fold(
-    steps: Sequence[Step], runs: Sequence[_Run], labels: Sequence[str], names: Names, classes: Names
+    steps: Sequence[Step],
+    runs: Sequence[_Run],
+    labels: Sequence[str],
+    names: Names,
 ) -> list[Block]:
     instances = [_part(steps, run) for run in runs]
     attributes = _attributes(steps, runs[0], labels[0] if labels else "")
     parameters = _parameters(instances)
     words = _parameter_names(parameters, instances[0], attributes)
     template = BlockClass(
-        classes.new(_class_name(instances[0], labels)),
+        _class_name(instances[0], labels),
         words,
         attributes,
         _modules(instances[0], parameters, words),
         list(instances[0]),
-        len(instances),
+        [],
     )
     blocks = []
     for number, part in enumerate(instances):
@@ -303,9 +314,10 @@ def _fold(
         stem = label if label[:1].isalpha() else f"block{label or number + 1}"
         for step in part:
             names.free(step.attribute)
+        template.uses.append(names.new(stem))
         blocks.append(
             Block(
-                names.new(stem),
+                template.uses[-1],
                 template,
                 [values[number] for values in parameters],
                 list(part),
@@ -314,6 +326,17 @@ def _fold(
             )  # fmt: skip
         )
     return blocks
+
+
+def _number(classes: Iterable[BlockClass]) -> None:
+    """Residual, Residual2, Residual3 ... in the order in which they are first used."""
+    taken = {"Model"}
+    for of in classes:
+        number, stem = 1, of.name
+        while of.name in taken:
+            number += 1
+            of.name = f"{stem}{number}"
+        taken.add(of.name)
 
 
 def _entry(part: Sequence[Step]) -> Value:

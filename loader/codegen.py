@@ -7,6 +7,7 @@ columns, as the usual formatters would do it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from loader.blocks import Block, BlockClass, fold
 from loader.layers.rule import Shape
 from loader.naming import Names
 from loader.plan import Plan, Step, Value
-from loader.pretty import comment, literal, statement
+from loader.pretty import comment, forget, literal, statement
 
 Unit = Step | Block
 # what a local variable must not hide
@@ -127,7 +128,7 @@ def _model(file: _File, plan: Plan, units: Sequence[Unit], name: str) -> list[li
     if several:
         pairs = [f"({literal(blob)}, {end})" for blob, end in zip(plan.outputs, ends, strict=True)]
         file.add(*statement("return", f"OrderedDict([{', '.join(pairs)}])", 8))
-    else:
+    elif not units:
         file.add(f"        return {ends[0]}")
     return numbers
 
@@ -144,11 +145,10 @@ def _signature(arguments: Sequence[str], kind: str) -> list[str]:
 def _block_class(file: _File, of: BlockClass) -> list[list[int]]:
     """Write a block's class; the lines of each step's statements."""
     part = of.steps
-    kinds = ", ".join(
-        step.kind for step in part if step.attribute or step.kind in ("Concat", "Eltwise")
-    )
     file.add(f"class {of.name}(nn.Module):")
-    file.add(*comment(f"{of.uses} times in this net: {kinds}.", "    ", docstring=True), "")
+    uses = of.uses if len(of.uses) < 9 else [*of.uses[:4], "...", *of.uses[-2:]]
+    text = f"{len(of.uses)} times in this net: {', '.join(uses)}"
+    file.add(*comment(text, "    ", docstring=True), "")
     arguments = ", ".join(["self", *(f"{word}: int" for word in of.parameters)])
     line = f"    def __init__({arguments}) -> None:"
     if len(line) > 100:
@@ -168,7 +168,6 @@ def _block_class(file: _File, of: BlockClass) -> list[list[int]]:
     file.add("", *_signature(["self", "x: torch.Tensor"], "torch.Tensor"))
     local = dict(zip(map(id, part), of.attributes, strict=True))
     numbers = body.write(file, list(part), comments=False, attributes=local)
-    file.add(f"        return {body.variables[part[-1].outputs[0]]}")
     return numbers
 
 
@@ -182,6 +181,8 @@ class _Body:
         for value in inputs:
             self.variables[value] = self.names.new("x" if len(inputs) == 1 else value.blob)
         self.inputs = set(inputs)
+        self.readers: Counter[Value] = Counter()
+        self.inside = False
         self.shape: Shape = ()
 
     def write(
@@ -194,6 +195,8 @@ class _Body:
         """One statement for each call of each unit; their line numbers."""
         calls = [call for unit in units for call in self._calls(unit)]
         last: dict[Value, int] = {}
+        self.inside = attributes is not None
+        self.readers.update(value for _, _, used, _ in calls for value in used)
         for number, (_, _, used, made) in enumerate(calls):
             last.update((value, number) for value in [*used, *made])
         numbers: dict[int, list[int]] = {id(unit): [] for unit in units}
@@ -208,9 +211,11 @@ class _Body:
             for value in dying:
                 self.names.free(self.variables[value])
             freed = {self.variables[value] for value in dying}
-            targets = self._targets(made, used, dying)
+            targets = self._targets(made, used, dying, attribute)
             note = self._note(made) if comments else ""
-            line = file.add(*statement(", ".join(targets), text, 8, note))
+            last_one = number == len(calls) - 1 and set(made) == self.outputs
+            target = "return" if last_one else ", ".join(targets)
+            line = file.add(*statement(target, text, 8, note))
             numbers[id(unit)].append(line + (1 if file.lines[line - 1].lstrip()[:1] == "#" else 0))
             unused = [
                 target
@@ -218,8 +223,8 @@ class _Body:
                 if last[value] == number and value not in self.outputs
             ]
             gone = [name for name in _ordered(names, freed) if name not in targets] + unused
-            if gone:
-                file.add(f"        del {', '.join(gone)}")
+            if gone and not last_one:
+                file.add(*forget(gone, 8))
                 for name in unused:
                     self.names.free(name)
         return [numbers[id(unit)] for unit in units]
@@ -237,26 +242,30 @@ class _Body:
         return found
 
     def _targets(
-        self, made: Sequence[Value], used: Sequence[Value], dying: Sequence[Value]
+        self,
+        made: Sequence[Value],
+        used: Sequence[Value],
+        dying: Sequence[Value],
+        attribute: str,
     ) -> list[str]:
         """A value that ends here gives its variable to the one that is made of it alone."""
         targets = []
         for value in made:
-            free = [
-                self.variables[old] for old in dying if old not in self.inputs or self._is_x(old)
-            ]
+            free = [self.variables[old] for old in dying if self._passes_on(old)]
             if len(made) == 1 and len(used) == 1 and free:
                 name = self.names.take(free[0])
             elif len(made) == 1 and not self.names.has("x"):
                 name = self.names.take("x")
             else:
-                name = self.names.new(value.blob)
+                name = self.names.new(attribute if self.inside and attribute else value.blob)
             self.variables[value] = name
             targets.append(name)
         return targets
 
-    def _is_x(self, value: Value) -> bool:
-        return self.variables[value] == "x"
+    def _passes_on(self, value: Value) -> bool:
+        """Its name says nothing, or it was on its way to one reader only."""
+        alone = self.readers[value] == 1 and value not in self.inputs
+        return self.variables[value] == "x" or alone
 
     def _note(self, made: Sequence[Value]) -> str:
         """The shape, where it changes."""

@@ -32,12 +32,27 @@ def comment(text: str, space: str, docstring: bool = False) -> list[str]:
     return [*lines, f'{space}"""'] if docstring else lines
 
 
-def literal(text: str) -> str:
-    """A text in double quotes, unless that means more escaping."""
-    plain = repr(text)
-    if plain[0] == "'" and '"' not in text:
+def literal(value: object) -> str:
+    """repr, with texts in double quotes unless that means more escaping."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
+    plain = repr(value)
+    if isinstance(value, str) and plain[0] == "'" and '"' not in value:
         return '"' + plain[1:-1].replace("\\'", "'") + '"'
     return plain
+
+
+def forget(names: list[str], indent: int) -> list[str]:
+    """`del a, b`."""
+    space = " " * indent
+    line = f"{space}del {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"{space}del (", *(f"{space}    {name}," for name in names), f"{space})"]
 
 
 def _fit(head: str, text: str, tail: str, indent: int) -> list[str]:

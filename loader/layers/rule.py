@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loader.graph import Layer
+from loader.pretty import literal
 from loader.prototxt import Field, Message, integer
 
 Shape = tuple[int, ...]
@@ -246,8 +247,8 @@ def count(shape: Sequence[int]) -> int:
 
 def arguments(*positional: object, **named: object) -> str:
     """Literal arguments of a constructor; None leaves one out."""
-    parts = [repr(value) for value in positional if value is not None]
-    parts += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+    parts = [literal(value) for value in positional if value is not None]
+    parts += [f"{name}={literal(value)}" for name, value in named.items() if value is not None]
     return ", ".join(parts)
 
 

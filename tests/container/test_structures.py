@@ -1,0 +1,37 @@
+"""The well-known nets in small through real Caffe: every layer agrees, blocks folded or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dumper.dumpfile import Dump
+from loader.graph import net_from_text
+from tests.layers.caffe_answers import ask, unpack
+from tests.layers.nets import SmallNet
+from tests.layers.test_layers import check
+from tests.random_weights import shapes_of
+from tests.structures import STRUCTURES
+
+NETS = {
+    name: SmallNet(name, "", make(), shapes_of(net_from_text(make(), name)))
+    for name, make in STRUCTURES.items()
+}
+
+
+@pytest.fixture(scope="module")
+def dumps(image: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
+    return unpack(ask(list(NETS.values())), tmp_path_factory.mktemp("answers"))
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_a_well_known_structure_agrees_with_caffe(
+    name: str, dumps: dict[str, Dump], tmp_path: Path
+) -> None:
+    assert name in dumps, "Caffe refuses this net"
+    converted = check(NETS[name], dumps[name])
+    shared = set(converted.layers) | {"data"}
+    assert shared == {layer.name for layer in dumps[name].layers if layer.type != "Split"} | (
+        {"crop#2", "crop#3"} if name == "hed" else set()
+    )

@@ -62,6 +62,7 @@ def convert(
         plugins=plugins,
         check=None if _of_zoo(found) else _checker(shapes, plugins),
     )
+    shapes = {**first.inputs, **shapes}
     if probe:
         shapes |= {blob: array.shape for blob, array in np.load(probe).items()}
     build = {"stage_one": stage_one_record(first)}
@@ -70,7 +71,7 @@ def convert(
 
         load_in_container(
             first.dump,
-            found.model,
+            found.model.name if found.model else None,
             found.name,
             out,
             parity,

@@ -74,12 +74,10 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
-    from loader.probe import make_probe
+    from loader.probe import make_probe, one_picture
 
     net = read_deploy(inputs, shapes or {})
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
-    if not foreign:
-        refuse_side_effects(net)
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
     choice = choose(engine, net, foreign)
@@ -89,12 +87,16 @@ def run(
     job = make_job(inputs, net, arrays, ignore or [])
     if check:
         check(job, net)
+    if not foreign:
+        refuse_side_effects(net)
     dump = _engine(choice.name)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     result = (
         dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
     )
+    if net.run_text:
+        result.inputs = {name: one_picture(shape) or () for name, shape in net.inputs.items()}
     for note in result.notes:
         if note not in net.notes:
             progress.note(f"note: {note}")

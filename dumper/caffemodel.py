@@ -146,6 +146,22 @@ def read(path: Path, max_layers: int = MAX_LAYERS) -> Caffemodel:
     return model
 
 
+def read_blob(path: Path) -> Blob:
+    """A BlobProto alone, as mean files (.binaryproto) are. Raises CaffemodelError, or OSError."""
+    path = Path(path)
+    if path.stat().st_size == 0:
+        raise CaffemodelError(f"{path}: the file is empty; get it again")
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        blob = _blob(data, 0, len(data), path.name)
+    except WireError as error:
+        raise CaffemodelError(f"{path}: not a mean file ({error}); get it again") from None
+    if not blob.count:
+        raise CaffemodelError(f"{path}: not a mean file (it holds no values); get it again")
+    return blob
+
+
 def _read_wire(path: Path, data: mmap.mmap, start: bytes, max_layers: int) -> Caffemodel:
     try:
         return _net(path, data, max_layers)

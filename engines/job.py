@@ -32,7 +32,10 @@ class Job:
 
 @dataclass
 class StageOne:
-    """The dump and how it came about; seconds are CPU time, memory in bytes."""
+    """The dump and how it came about; seconds are CPU time, memory in bytes.
+
+    `inputs`: shapes that data layers turned into, {} where the definition has inputs of its own.
+    """
 
     dump: Path
     engine: str
@@ -42,3 +45,4 @@ class StageOne:
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory: int = 0
     notes: list[str] = field(default_factory=list)
+    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.connection import connect
 from engines.container import FOLDER, Ended, Run, judge, run
@@ -15,9 +15,6 @@ from loader import artifact
 from loader.errors import DecantError, EngineError
 from loader.progress import Progress
 
-if TYPE_CHECKING:
-    from loader.catalog import Model
-
 GIBIBYTE = 1 << 30
 FILES = (*artifact.REPRODUCIBLE, *artifact.VOLATILE, artifact.SUMS)
 PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
@@ -25,7 +22,7 @@ PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
 
 def load_in_container(
     dump: Path,
-    model: Model | None,
+    model: str | None,
     name: str,
     out: Path,
     parity: bool,
@@ -38,7 +35,7 @@ def load_in_container(
     """`decant load` in the container; the artifact is fetched, verified, and swapped in here."""
     files: dict[str, Path | bytes] = {"dump.h5": dump}
     words = ["load", f"{FOLDER}/in/dump.h5", "--name", name]
-    words += ["--model", model.name] if model else []
+    words += ["--model", model] if model else []
     for blob, shape in (shapes or {}).items():
         words += ["--input", f"{blob}={','.join(map(str, shape))}"]
     words += ["--out", f"{FOLDER}/out", "--device", "cuda" if gpu else "cpu", "--json"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from loader.errors import UsageError
+from dumper import caffemodel
+from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net, check_connections
 from loader.prototxt import Field, Message, to_text
 
@@ -113,12 +115,30 @@ def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) ->
         return _dummy(layer, number)
     if number > 0 or layer.type == "HDF5Data":
         return None
+    mean = _mean_shape(net, layer)
     old = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
     own, transform = layer.fields.message(old[layer.type]), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
     height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
     channels = _channels(net, layer, transform, weights)
+    if mean:
+        channels, height, width = channels or mean[0], height or mean[1], width or mean[2]
     return (1, channels, height, width) if channels and height and width else None
+
+
+def _mean_shape(net: Net, layer: Layer) -> Shape:
+    """(C, H, W) of the mean file, if it is at hand: where it says, or beside the definition."""
+    name = layer.fields.message("transform_param").text("mean_file")
+    if not name:
+        return ()
+    folder = Path(net.file).parent
+    for path in (Path(name), folder / name, folder / Path(name).name):
+        if path.is_file():
+            try:
+                return caffemodel.read_blob(path).shape[-3:]
+            except caffemodel.CaffemodelError as error:
+                raise BadInput(str(error)) from None
+    return ()
 
 
 def _dummy(layer: Layer, number: int) -> Shape | None:

@@ -1,0 +1,268 @@
+"""`convert --prototxt --caffemodel` of nets that are in no catalog, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from loader.graph import net_from_text
+from tests.commands.test_cli import ROOT, run
+from tests.layers.nets import inputs_text, layer
+from tests.random_weights import random_blobs, write_caffemodel
+from tests.structures import STRUCTURES
+
+CONV = layer(
+    "conv1/3x3",
+    "Convolution",
+    ["data"],
+    ["conv"],
+    "convolution_param { num_output: 4 kernel_size: 3 }",
+)
+RELU = layer("relu", "ReLU", ["conv"], ["conv"])
+FC = layer("fc", "InnerProduct", ["conv"], ["fc"], "inner_product_param { num_output: 3 }")
+NET = (
+    inputs_text({"data": (1, 3, 8, 8)})
+    + CONV
+    + RELU
+    + FC
+    + layer("prob", "Softmax", ["fc"], ["prob"])
+)
+PLUGIN = '''
+import torch
+from torch import nn
+
+
+class Warp(nn.Module):
+    """weight * x ** power."""
+
+    caffe_type = "Warp"
+    blobs = ["weight"]
+
+    def __init__(self, params: dict, blobs: list[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.power = params["warp_param"]["power"]
+        self.weight = nn.Parameter(torch.ones(blobs[0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x**self.power * self.weight.view(-1, 1, 1)
+
+
+class Beside(nn.Module):
+    caffe_type = "Warp"
+
+    def forward(self, x):
+        return helper(x)
+
+
+def helper(x):
+    return x
+'''
+
+
+def write(folder: Path, text: str = NET) -> list[str]:
+    """The two files; the words that name them."""
+    net = net_from_text(text, "net.prototxt")
+    (folder / "net.prototxt").write_text(text)
+    write_caffemodel(folder / "net.caffemodel", net, random_blobs(net))
+    return ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel", "--engine", "reader"]
+
+
+def in_python(folder: Path, code: str) -> None:
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_any_net_becomes_an_artifact_that_loads(tmp_path: Path) -> None:
+    files = write(tmp_path)
+    done = run("convert", *files, "--json", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert result["ok"]
+    assert result["tensors"] == 4
+    assert result["parity"]["status"] == "not measured"
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["layers"] == {
+        "conv1/3x3": "conv1_3x3",
+        "relu": "relu",
+        "fc": "fc",
+        "prob": "prob",
+    }
+    assert manifest["parameters"]["conv1_3x3.weight"] == {"layer": "conv1/3x3", "blob": 0}
+    assert manifest["module"]["name"] == "generated"
+    assert manifest["inputs"] == [{"blob": "data", "shape": [1, 3, 8, 8]}]
+    run("validate", "net", cwd=tmp_path)
+    in_python(
+        tmp_path,
+        "import torch; from loader import load, activations\n"
+        "model, transform = load('artifacts/net'); x = torch.randn(2, 3, 8, 8)\n"
+        "assert isinstance(transform, torch.nn.Identity) and not model.training\n"
+        "acts = activations(model, transform(x))\n"
+        "assert list(acts) == ['data', 'conv1/3x3', 'relu', 'fc', 'prob']\n"
+        "assert (acts['conv1/3x3'] < 0).any() and (acts['relu'] >= 0).all()\n"
+        "assert torch.equal(acts['prob'], model(x))\n",
+    )
+
+
+def test_it_loads_without_decant(tmp_path: Path) -> None:
+    run("convert", *write(tmp_path, STRUCTURES["densenet"]()), "--name", "dense", cwd=tmp_path)
+    folder = tmp_path / "artifacts/dense"
+    code = (
+        "import sys; sys.path = [p for p in sys.path if 'decant' not in p]\n"
+        "import torch, safetensors.torch; from model import Model\n"
+        "net = Model().eval(); net.load_state_dict(safetensors.torch.load_file('model.safetensors'))\n"
+        "assert torch.isfinite(net(torch.randn(1, 3, 64, 64))).all()\n"
+        "assert not {'loader', 'dumper', 'commands'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-B", "-c", code], cwd=folder, check=True)
+
+
+def test_both_ways_to_it_write_the_same_bytes(tmp_path: Path) -> None:
+    files = write(tmp_path)
+    run("convert", *files, "--out", "one", cwd=tmp_path)
+    run("dump", *files, "--out", "net.h5", cwd=tmp_path)
+    run("dump", *files, "--npz", "--out", "net.npz", cwd=tmp_path)
+    run("load", "net.h5", "--out", "two", cwd=tmp_path)
+    run("load", "net.npz", "--out", "three", cwd=tmp_path)
+    sums = {(tmp_path / out / "net/SHA256SUMS").read_text() for out in ("one", "two", "three")}
+    assert len(sums) == 1
+
+
+def test_without_parity_torch_is_not_imported(tmp_path: Path) -> None:
+    files = write(tmp_path)
+    code = (
+        "import sys, pipeline\n"
+        f"try: pipeline.main(['convert', '--no-parity', *{files!r}])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    in_python(tmp_path, code)
+    assert (tmp_path / "artifacts/net/model.safetensors").exists()
+    reason = json.loads((tmp_path / "artifacts/net/parity.json").read_text())
+    assert reason == {"status": "not measured", "reason": "--no-parity"}
+
+
+def test_a_training_definition_is_taken(tmp_path: Path) -> None:
+    head = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 mirror: true } data_param { source: "db" } }\n'
+    loss = layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
+    write(tmp_path)
+    (tmp_path / "net.prototxt").write_text(head + CONV + RELU + FC + loss)
+    files = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel", "--engine", "reader"]
+    done = run("convert", *files, cwd=tmp_path)
+    assert "data: Data became an input (data)" in done.stderr
+    assert "loss: SoftmaxWithLoss became Softmax" in done.stderr
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["inputs"] == [{"blob": "data", "shape": [1, 3, 8, 8]}]
+    assert manifest["changes"] == [
+        "data: Data became an input (data)",
+        "loss: SoftmaxWithLoss became Softmax",
+    ]
+
+
+def test_a_net_without_parameters_needs_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        inputs_text({"data": (1, 3, 8, 8)}) + layer("a", "AbsVal", ["data"], ["a"])
+    )
+    run("convert", "--prototxt", "net.prototxt", "--engine", "reader", cwd=tmp_path)
+    assert json.loads((tmp_path / "artifacts/net/manifest.json").read_text())["tensors"] == []
+
+
+def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
+    write(tmp_path)
+    bare = 'input: "data"\n' + CONV + RELU + FC
+    (tmp_path / "net.prototxt").write_text(bare)
+    files = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel", "--engine", "reader"]
+    done = run("convert", *files, cwd=tmp_path, code=2)
+    assert "--input data=1,3,224,224" in done.stderr.splitlines()[-1]
+    run("convert", *files, "--input", "data=1,3,8,8", cwd=tmp_path)
+
+
+def test_every_refusal_is_in_one_report_and_nothing_is_left(tmp_path: Path) -> None:
+    write(tmp_path)
+    text = NET + "".join(
+        layer(name, kind, ["conv"], [name], param)
+        for name, kind, param in (
+            ("odd", "Correlation", ""),
+            ("pool", "Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }"),
+            ("code", "Python", 'python_param { module: "m" layer: "L" }'),
+            ("fork", "ReLU", "relu_param { fancy: true }"),
+        )
+    )
+    (tmp_path / "net.prototxt").write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    cache = Path(os.environ["DECANT_CACHE"])
+    files = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel", "--engine", "reader"]
+    done = run("convert", *files, cwd=tmp_path, code=4)
+    for expected in (
+        "'odd' (Correlation)",
+        "STOCHASTIC",
+        "module 'm', layer 'L'",
+        "relu_param.fancy",
+    ):
+        assert expected in done.stderr
+    assert "--layer-plugin" in done.stderr.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not list(cache.rglob("*.h5"))
+
+
+def test_a_users_own_layer(tmp_path: Path) -> None:
+    (tmp_path / "my_layers.py").write_text(PLUGIN)
+    write(tmp_path)
+    warp = layer("warp", "Warp", ["data"], ["warp"], "warp_param { power: 2.0 }")
+    (tmp_path / "own.prototxt").write_text(NET + warp)
+    from tests import encode_caffemodel as encode
+
+    weights = (tmp_path / "net.caffemodel").read_bytes()
+    own = encode.net("current", [("warp", "Warp", [np.array([1, 2, 3], np.float32)])])
+    (tmp_path / "own.caffemodel").write_bytes(weights + own)
+    files = ["--prototxt", "own.prototxt", "--caffemodel", "own.caffemodel"]
+    assert "Warp" in run("convert", *files, cwd=tmp_path, code=4).stderr
+    run("convert", *files, "--layer-plugin", "my_layers:Warp", cwd=tmp_path)
+    source = (tmp_path / "artifacts/own/model.py").read_text()
+    assert 'self.warp = Warp({"warp_param": {"power": 2.0}}, [(3,)])' in source
+    in_python(
+        tmp_path,
+        "import torch; from loader import load; model, _ = load('artifacts/own')\n"
+        "x = torch.randn(1, 3, 8, 8); weight = torch.tensor([1.0, 2, 3]).view(-1, 1, 1)\n"
+        "assert torch.equal(model(x)['warp'], x ** 2 * weight)\n",
+    )
+    for word, reason in {
+        "my_layers:Beside": "uses helper",
+        "my_layers:None": "no class None",
+        "no_such:Warp": "no_such",
+        "nonsense": "module:Class",
+        "json:JSONDecoder": "nn.Module",
+    }.items():
+        done = run("convert", *files, "--layer-plugin", word, cwd=tmp_path, code=2)
+        assert reason in done.stderr.splitlines()[-1]
+
+
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    done = run("convert", *write(tmp_path), "--name", "../x", cwd=tmp_path, code=2)
+    assert "--name" in done.stderr.splitlines()[-1]
+
+
+def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
+    blob, text = "data", inputs_text({"data": (1, 4, 8, 8)})
+    for number in range(500):
+        text += layer(
+            f"c{number}",
+            "Convolution",
+            [blob],
+            [f"c{number}"],
+            "convolution_param { num_output: 4 kernel_size: 1 }",
+        )
+        text += layer(f"r{number}", "ReLU", [f"c{number}"], [f"c{number}"])
+        blob = f"c{number}"
+    files = write(tmp_path, text)
+    started = time.monotonic()
+    run("convert", "--no-parity", *files, cwd=tmp_path)
+    assert time.monotonic() - started < 60, "a hang, not a measurement"

@@ -55,7 +55,7 @@ class Source(_Strict):
     """Where a file comes from, and how it is recognised.
 
     `urls` in order of preference, or `file` relative to the catalog. With neither checksum nor size
-    the first download is recorded in the lock file beside the catalog.
+    the first download is recorded in the lock file beside the catalog. `git`: a git blob's id.
     """
 
     urls: tuple[str, ...] = ()
@@ -65,6 +65,7 @@ class Source(_Strict):
     sha384: Hex96 | None = None
     sha1: Hex40 | None = None
     md5: Hex32 | None = None
+    git: Hex40 | None = None
     archive: Archive | None = None
 
     @model_validator(mode="after")
@@ -82,7 +83,13 @@ class Source(_Strict):
     @property
     def hashes(self) -> dict[str, str]:
         """Algorithm -> hex digest, of all that were published."""
-        found = {"sha256": self.sha256, "sha384": self.sha384, "sha1": self.sha1, "md5": self.md5}
+        found = {
+            "sha256": self.sha256,
+            "sha384": self.sha384,
+            "sha1": self.sha1,
+            "md5": self.md5,
+            "git": self.git,
+        }
         return {name: digest for name, digest in found.items() if digest}
 
 

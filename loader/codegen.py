@@ -128,7 +128,7 @@ def _model(file: _File, plan: Plan, units: Sequence[Unit], name: str) -> list[li
     if several:
         pairs = [f"({literal(blob)}, {end})" for blob, end in zip(plan.outputs, ends, strict=True)]
         file.add(*statement("return", f"OrderedDict([{', '.join(pairs)}])", 8))
-    elif not units:
+    elif not body.returned:
         file.add(f"        return {ends[0]}")
     return numbers
 
@@ -182,7 +182,7 @@ class _Body:
             self.variables[value] = self.names.new("x" if len(inputs) == 1 else value.blob)
         self.inputs = set(inputs)
         self.readers: Counter[Value] = Counter()
-        self.inside = False
+        self.inside = self.returned = False
         self.shape: Shape = ()
 
     def write(
@@ -213,7 +213,8 @@ class _Body:
             freed = {self.variables[value] for value in dying}
             targets = self._targets(made, used, dying, attribute)
             note = self._note(made) if comments else ""
-            last_one = number == len(calls) - 1 and set(made) == self.outputs
+            last_one = number == len(calls) - 1 and len(made) == 1 and self.outputs == set(made)
+            self.returned = last_one
             target = "return" if last_one else ", ".join(targets)
             line = file.add(*statement(target, text, 8, note))
             numbers[id(unit)].append(line + (1 if file.lines[line - 1].lstrip()[:1] == "#" else 0))

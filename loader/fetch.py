@@ -136,12 +136,15 @@ def _remembered(target: Path, source: Source) -> bool:
 
 
 def _hash(path: Path, names: list[str]) -> dict[str, str]:
-    digests = [hashlib.new(name) for name in names]
+    """By name; "git" is a blob's id: the sha1 of a header with the size, and the bytes."""
+    digests = {name: hashlib.new("sha1" if name == "git" else name) for name in names}
+    if "git" in digests:
+        digests["git"].update(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
-            for digest in digests:
+            for digest in digests.values():
                 digest.update(block)
-    return {digest.name: digest.hexdigest() for digest in digests}
+    return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def _mismatch(path: Path, source: Source) -> str:

@@ -314,6 +314,21 @@ PARAMETERS = {
     "vgg19": (143_667_240, 2_232),
     "vgg_face": (145_002_878, 2_276),
 }
+# of the nets whose module is generated; the extra bytes are BatchNorm's names and shapes, too
+GENERATED = {
+    "resnet50": (25_610_269, 21_321),
+    "resnet101": (44_654_608, 44_170),
+    "resnet152": (60_344_387, 66_623),
+    "squeezenet1_0": (1_248_424, 7_707),
+    "squeezenet1_1": (1_235_496, 8_096),
+    "mobilenet_v1": (4_253_891, 11_494),
+    "mobilenet_v2": (3_540_189, 25_740),
+    "densenet121": (8_062_625, 53_370),
+    "hed": (14_717_535, 5_964),
+    "mtcnn_det1": (6_632, 1_635),
+    "mtcnn_det2": (100_178, 7_198),
+    "mtcnn_det3": (389_040, 2_252),
+}
 MEANS = {
     "googlenet_bvlc": (104, 117, 123),
     "googlenet_places205": (105.417, 113.753, 116.047),
@@ -331,15 +346,24 @@ def ours() -> Catalog:
     return load_catalog(DEFAULT)
 
 
-def test_our_catalog_has_the_nine_models(ours: Catalog) -> None:
-    assert set(ours.models) == {"lenet_digits", *PARAMETERS}
+def test_our_catalog_has_the_nets_that_people_own(ours: Catalog) -> None:
+    by_hand = {name for name, model in ours.models.items() if model.module != "generated"}
+    assert by_hand == {"lenet_digits", *PARAMETERS}
+    generated = set(ours.models) - by_hand
+    assert generated >= {
+        *GENERATED, "nin_imagenet", "inception_v3", "inception_v4", "fcn8s", "age_net", "gender_net",
+        "lightcnn_a", "lightcnn_b", "openpose_body_25", "openpose_coco", "openpose_mpi", "openpose_face",
+        "openpose_hand", "alexnet_places365", "vgg16_places365", "vgg16_hybrid1365",
+        "resnet152_places365", "resnet152_hybrid1365", "rcnn_ilsvrc13", "flickr_style", "ssd300",
+        "mobilenet_ssd",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", [*PARAMETERS, *GENERATED])
 def test_the_published_size_is_that_of_the_parameters_and_a_little(
     ours: Catalog, name: str
 ) -> None:
-    parameters, extra = PARAMETERS[name]
+    parameters, extra = {**PARAMETERS, **GENERATED}[name]
     size = ours.models[name].caffemodel.size
     assert size == (None if extra is None else parameters * 4 + extra)
 
@@ -367,6 +391,9 @@ def test_preprocessing_makes_what_the_input_blob_takes(ours: Catalog) -> None:
     wrong = []
     for name, model in ours.models.items():
         how = model.preprocessing
+        if how is None:
+            assert model.module == "generated"
+            continue
         size = (how.crop, how.crop) if how.crop else how.resize
         if model.input.shape != (len(how.mean), *size):
             wrong.append(name)
@@ -390,20 +417,34 @@ def test_only_files_that_nobody_published_a_checksum_of_have_none(ours: Catalog)
         ("googlenet_places205", "caffemodel"),
         ("googlenet_places365", "caffemodel"),
         ("vgg_face", "prototxt"),
+        ("nin_imagenet", "prototxt"),
+        ("inception_v3", "prototxt"),
+        ("inception_v3", "caffemodel"),
+        ("openpose_face", "prototxt"),
+        ("openpose_hand", "prototxt"),
+        ("mobilenet_ssd", "prototxt"),
+        *(
+            (name, "caffemodel")
+            for name in ours.models
+            if name.endswith(("_places365", "_hybrid1365")) and name != "googlenet_places365"
+        ),
     }
     # those from an archive have the archive's checksum
     assert ours.models["googlenet_places205"].caffemodel.archive.sha1
     assert ours.models["vgg_face"].prototxt.archive.md5
 
 
-def test_a_definition_at_a_repository_is_pinned_to_a_full_commit(ours: Catalog) -> None:
+def test_a_definition_at_a_repository_is_pinned_to_a_full_commit_or_a_hash(ours: Catalog) -> None:
     loose = [
         url
         for model in ours.models.values()
         for url in model.prototxt.urls
-        if "githubusercontent.com" in url and not re.search(r"/[0-9a-f]{40}/", url)
+        if "githubusercontent.com" in url
+        and not model.prototxt.sha256
+        and not re.search(r"/[0-9a-f]{40}/", url)
     ]
-    assert not loose
+    # the gist's first download is recorded in the lock file
+    assert loose == [url for url in loose if "/mavenlin/" in url]
 
 
 def test_the_bundled_model_needs_no_network(ours: Catalog) -> None:

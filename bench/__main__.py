@@ -8,9 +8,14 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench import container, forward, reader
+from bench import container, convert, forward, reader
 
-BENCHES = {"reader": reader.run, "container": container.run, "forward": forward.run}
+BENCHES = {
+    "reader": reader.run,
+    "convert": convert.run,
+    "container": container.run,
+    "forward": forward.run,
+}
 
 
 def main(words: list[str]) -> None:

@@ -1,0 +1,74 @@
+"""Converting a net that is in no catalog, over the embedded reader's own time plus process start."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from loader.graph import net_from_text
+from tests import definitions
+from tests.random_weights import random_blobs, write_caffemodel
+from tests.structures import resnet
+
+ROOT = Path(__file__).resolve().parents[1]
+NETS = {
+    "GoogLeNet": definitions.googlenet(),
+    "ResNet-152": resnet((3, 8, 36, 3), 64, 224),
+    "VGG-16": definitions.vgg((2, 2, 3, 3, 3)),
+}
+# hashing aside: what is hashed, and how fast, is the processor's matter
+QUIET = """
+import hashlib, sys
+class Nothing:
+    name = "sha256"
+    def update(self, data): pass
+    def hexdigest(self): return "0" * 64
+hashlib.sha256 = lambda *a: Nothing()
+hashlib.file_digest = lambda *a: Nothing()
+sys.path.insert(0, {root!r})
+"""
+START = QUIET + "import numpy, h5py\n"
+READ = (
+    QUIET
+    + "import pipeline; pipeline.main(['dump', '--no-parity', '--out', {out!r}, *{files!r}])\n"
+)
+CONVERT = (
+    QUIET
+    + "import pipeline; pipeline.main(['convert', '--no-parity', '--out', {out!r}, *{files!r}])\n"
+)
+
+
+def cpu(code: str) -> float:
+    """CPU seconds of a Python process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run() -> dict[str, str]:
+    """`convert --no-parity --engine reader`: seconds, and over what `dump` takes."""
+    results = {}
+    for name, text in NETS.items():
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            net = net_from_text(text, name)
+            (folder / "net.prototxt").write_text(text)
+            write_caffemodel(folder / "net.caffemodel", net, random_blobs(net))
+            files = ["--prototxt", str(folder / "net.prototxt"), "--engine", "reader"]
+            files += ["--caffemodel", str(folder / "net.caffemodel")]
+            times = []
+            for number in range(5):
+                words = {"root": str(ROOT), "files": files}
+                read = cpu(READ.format(out=str(folder / f"{number}.h5"), **words))
+                made = cpu(CONVERT.format(out=str(folder / f"out{number}"), **words))
+                times.append((made, read))
+            size = (folder / "net.caffemodel").stat().st_size / 1e6
+        seconds = statistics.median(made for made, _ in times)
+        ratio = statistics.median(made / read for made, read in times)
+        results[f"{name}, {size:.0f} MB"] = f"{seconds:.2f} s, {ratio:.2f} x the reader"
+    return results

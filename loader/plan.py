@@ -245,7 +245,7 @@ class _Writer:
         site = self._site(item)
         try:
             written = self._with_scale(item, site) or rule(site)
-        except (Refused, ValueError) as error:
+        except (Refused, ValueError, ArithmeticError) as error:
             self._refuse(item, str(error))
             return []
         if item.name in self.absent:

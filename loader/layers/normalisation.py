@@ -33,8 +33,8 @@ def lrn(site: Site) -> Written:
 def batch_norm(site: Site) -> Written:
     """Statistics are stored multiplied by the third blob; 0 there makes both of them 0."""
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
-    statistics = batch_statistics(site)
     module = batch_norm_module(site, affine=False)
+    statistics = batch_statistics(site)
     return Written("{self}({0})", [site.bottom()], module, statistics)
 
 

@@ -85,12 +85,12 @@ class Params:
     def number(self, name: str, default: float = 0.0) -> float:
         """A float, as the text has it (Caffe rounds it to float32)."""
         self.asked.add(name)
-        return number(self._message.text(name, repr(default)))
+        return _finite(name, self._message.text(name, repr(default)))
 
     def numbers(self, name: str) -> list[float]:
         """A repeated field of floats."""
         self.asked.add(name)
-        return [number(text) for text in self._message.texts(name)]
+        return [_finite(name, text) for text in self._message.texts(name)]
 
     def text(self, name: str, default: str = "") -> str:
         """A text."""
@@ -122,6 +122,13 @@ class Params:
         if "*" in self.asked:
             return []
         return sorted({item.name for item in self._message.fields} - self.asked)
+
+
+def _finite(name: str, text: str) -> float:
+    value = number(text)
+    if not math.isfinite(value):
+        raise Refused(f"{name}: {text}; only finite numbers are converted")
+    return value
 
 
 def number(text: str) -> float:

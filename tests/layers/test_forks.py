@@ -247,3 +247,33 @@ def test_numbers_of_boxes_that_do_not_fit_are_refused() -> None:
     net = net_from_text(text, "net.prototxt")
     with pytest.raises(Unsupported, match="40 boxes, 4 classes"):
         plan(net, [[]] * 4, {**SSD, "scores": (2, 80)})
+
+
+# docs/layers.md says why
+BY_DATA = {"DetectionOutput", "Proposal"}
+BY_REGION = {"ROIPooling", "PSROIPooling", "ROIAlign"}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", list(FORKS))
+def test_a_forks_layer_goes_through_fx_and_export(name: str, tmp_path: Path) -> None:
+    fork = FORKS[name]
+    prototxt, caffemodel, blobs = files(fork, tmp_path)
+    reader.dump(Job(prototxt, caffemodel if blobs else None, {}), tmp_path / "dump.h5", SILENT)
+    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, "net")
+    arrays = fork.arrays()
+    inputs = tuple(torch.from_numpy(arrays[blob]) for blob in converted.inputs)
+    module = converted.build()
+    wanted = module(*inputs)
+    graphs = [torch.fx.symbolic_trace(module)]
+    if fork.kind not in BY_DATA | BY_REGION:
+        graphs.append(torch.export.export(module, inputs).module())
+    for graph in graphs:
+        found = graph(*inputs)
+        tops = (
+            zip(found.values(), wanted.values(), strict=True)
+            if isinstance(wanted, dict)
+            else [(found, wanted)]
+        )
+        for one, other in tops:
+            assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)

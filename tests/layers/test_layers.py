@@ -274,3 +274,43 @@ def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
         if found.status == "passed":
             missed.append(name)
     assert missed == []
+
+
+def test_the_page_of_layers_is_the_table() -> None:
+    from loader.layers.document import markdown
+
+    page = Path(__file__).resolve().parents[2] / "docs/layers.md"
+    assert page.read_text() == markdown(), "run `python -m loader.layers.document > docs/layers.md`"
+
+
+def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
+    """By some rule, in some net: a field that nobody asks for would be refused, not honoured."""
+    from unittest.mock import patch
+
+    from loader import plan as planning
+    from loader.layers.rule import NO_EFFECT, Site
+    from loader.schema import MESSAGES
+
+    asked: dict[str, set[str]] = {}
+
+    class Listening(Site):
+        def unread(self) -> list[str]:
+            for name, params in self._params.items():
+                asked.setdefault(name, set()).update(params.asked)
+            return super().unread()
+
+    with patch.object(planning, "Site", Listening):
+        for name, dump in golden.items():
+            convert(dump, None, name)
+    fields = dict(word.split(":") for word in MESSAGES["Layer"].split() if ":" in word)
+    training = {"accuracy", "contrastive_loss", "hinge_loss", "infogain_loss", "loss", "data", "image_data",
+                "hdf5_data", "hdf5_output", "memory_data", "dummy_data", "window_data", "transform", "python",
+                "input"}  # fmt: skip
+    missing = {
+        f"{field}.{name.split(':')[0]}"
+        for field, message in fields.items()
+        if field.endswith("_param") and field.removesuffix("_param") not in training
+        for name in MESSAGES[message].split()
+        if name.split(":")[0] not in asked.get(field, set()) | NO_EFFECT
+    }
+    assert missing == set()

@@ -1,0 +1,64 @@
+"""docs/layers.md, from LAYERS: `python -m loader.layers.document > docs/layers.md`."""
+
+from __future__ import annotations
+
+import inspect
+
+from loader.deploy import CONTAINS, DROPPED, SOURCES
+from loader.layers import LAYERS, REFUSED
+from loader.plan import INVISIBLE
+from loader.schema import TYPES
+
+HEAD = """# Layers
+
+Generated from the table `LAYERS` (`python -m loader.layers.document > docs/layers.md`); a test compares.
+
+Every parameter that Caffe has for a type is honoured; a field that no rule looks at is refused by its name, and so is
+every type that is not on this page. All refusals of a net come in one report, with lines, before anything is written.
+What to do: drop the layer, or give your own module with `--layer-plugin` ([adding a layer](adding-a-layer.md)).
+
+Each type of stock Caffe is held against real Caffe, parameter by parameter (`tests/layers/nets.py`): in the container,
+and against the dumps that it made (`tests/layers/golden.zip`). Stock Caffe cannot run the forks' types: they are held
+against their published definitions, transcribed, and against OpenCV's importer where it has them
+(`tests/layers/test_forks.py`).
+
+## Converted
+"""
+TAIL = """
+## Graphs
+
+Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `torch.compile` and the ONNX exporter, but:
+
+- `Filter`, `DetectionOutput`, `Proposal`: how many rows come out depends on the data. They go through `torch.fx` and
+  run eagerly; what holds them cannot be exported with fixed shapes.
+- `ROIPooling`, `PSROIPooling`, `ROIAlign`: loops over the regions; they run eagerly and in `torch.fx`.
+- `LSTM`, `RNN` keep their state between forwards, as Caffe does (`reset()` forgets it). A traced or exported graph
+  begins with zeros each time, and has the number of steps that it was traced with.
+- `PriorBox`, `Resize`: an exported graph has the picture size it was exported with.
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    lines = [HEAD, "| type | of | what is written |", "|---|---|---|"]
+    for name, rule in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
+        text = (inspect.getdoc(rule) or "").splitlines()[0].replace("|", "\\|")
+        lines.append(f"| {name} | {'Caffe' if name in TYPES else 'forks'} | {text} |")
+    lines += ["", "## Not seen in the source", ""]
+    lines.append(f"{', '.join(INVISIBLE)}: they compute nothing.")
+    lines += ["", "## Of training definitions", ""]
+    lines.append(f"{', '.join(sorted(SOURCES))}: become inputs.")
+    for loss, (function, _) in CONTAINS.items():
+        lines.append(f"{loss}: becomes {function}.")
+    lines.append(f"{', '.join(sorted(DROPPED))}: dropped.")
+    lines += ["", "## Refused on purpose", ""]
+    lines += [f"- {name}: {reason}." for name, reason in REFUSED.items()]
+    lines.append("- Pooling with `pool: STOCHASTIC`: Caffe itself has no code for it on the CPU.")
+    lines.append(
+        "- A layer that works in place on memory that others read: Caffe's Flatten, Reshape and Split are views."
+    )
+    return "\n".join(lines) + "\n" + TAIL
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from commands.run import emit
-from loader.errors import ArtifactMissing, DecantError, ParityError
+from loader.errors import ArtifactMissing, DecantError, ParityError, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
@@ -185,13 +185,28 @@ def _measure(
     from loader import dataset
     from loader.evaluate import against_published, evaluate
 
+    if manifest["preprocessing"] is None:
+        raise UsageError(
+            f"{result.folder.name}: how its pictures are prepared is not known (no catalog entry says "
+            "it): add one with `preprocessing`, or validate without --data"
+        )
+    if len(manifest["outputs"]) != 1:
+        blobs = ", ".join(output["blob"] for output in manifest["outputs"])
+        raise UsageError(f"{result.folder.name}: no classifier: it has outputs {blobs}")
+    probabilities = manifest["outputs"][0]["type"] == "Softmax"
     names = tuple((manifest["labels"] or {}).get("names", ()))
     pictures = dataset.find(folder, names)[:limit]
     recipe = manifest["preprocessing"]
     channels = manifest["inputs"][0]["shape"][1]
     arguments = (BATCH, channels, tuple(recipe["resize"]), recipe["crop"])
     found = evaluate(
-        model, transform, dataset.batches(pictures, *arguments), len(pictures), device, progress
+        model,
+        transform,
+        dataset.batches(pictures, *arguments),
+        len(pictures),
+        device,
+        progress,
+        probabilities,
     )
     result.accuracy = found
     result.lines = against_published(found, manifest["accuracy"])

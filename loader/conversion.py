@@ -36,6 +36,7 @@ class Conversion:
     """`origin`: key -> (layer, blob); `layers`: Caffe layer -> module path, None where it has none.
 
     `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
+    `outputs`: blob, layer and type of what the module returns.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Conversion:
     statements: dict[str, list[str]] = field(default_factory=dict)
     fused: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    outputs: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def caffe_map(self) -> CaffeMap:
@@ -137,6 +139,12 @@ def _generated(
         statements=made.statements,
         fused=fused,
         left_out={key: why for key, why in planned.absent.items() if key not in fused},
+        outputs=[
+            {"blob": blob, "layer": step.layer, "type": step.kind}
+            for blob, value in planned.outputs.items()
+            for step in planned.steps
+            if value in step.outputs
+        ],
         notes=net.notes,
     )
 
@@ -181,5 +189,12 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
             layer.name: list(layer.tops) for layer in net.layers if layer.type == "Input"
         },
         left_out=mapped.left_out,
+        outputs=_last(net, layers),
         notes=net.notes,
     )
+
+
+def _last(net: Net, layers: Mapping[str, str | None]) -> list[dict[str, str]]:
+    """What a module of the zoo returns: the last layer that it has."""
+    last = [layer for layer in net.layers if layers.get(layer.name)][-1]
+    return [{"blob": last.tops[0], "layer": last.name, "type": last.type}]

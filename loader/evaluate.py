@@ -33,8 +33,13 @@ def evaluate(
     total: int,
     device: str = "cpu",
     progress: Progress = SILENT,
+    probabilities: bool = False,
 ) -> Accuracy:
-    """Run every batch. `batches` gives (pictures RGB 0..1 float32, labels); the model gives logits."""
+    """Run every batch. `batches` gives (pictures RGB 0..1 float32, labels).
+
+    The model gives logits, or, where it ends in a softmax, `probabilities`; in Caffe's loss these are
+    at least FLT_MIN (softmax_loss_layer.cpp).
+    """
     model, transform = model.to(device).eval(), transform.to(device)
     loss, right, right5, best = 0.0, 0, 0, []
     with progress.task("pictures", total) as task:
@@ -44,7 +49,11 @@ def evaluate(
             classes = logits.size(1)
             if int(truth.max()) >= classes:
                 raise BadInput(f"label {int(truth.max())}: the net has {classes} classes (from 0)")
-            loss += float(nn.functional.cross_entropy(logits.double(), truth, reduction="sum"))
+            if probabilities:
+                logs = logits.double().clamp(min=float(np.finfo(np.float32).tiny)).log()
+                loss += float(nn.functional.nll_loss(logs, truth, reduction="sum"))
+            else:
+                loss += float(nn.functional.cross_entropy(logits.double(), truth, reduction="sum"))
             top = logits.topk(min(5, classes), 1).indices
             right += int((top[:, 0] == truth).sum())
             right5 += int((top == truth[:, None]).any(1).sum())

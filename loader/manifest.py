@@ -41,6 +41,7 @@ def describe(
             {"blob": blob, "shape": list(shape)} for blob, shape in conversion.inputs.items()
         ],
         "input_layers": conversion.input_layers,
+        "outputs": conversion.outputs,
         **(_of_catalog(model) if model else _UNKNOWN),
     }
 

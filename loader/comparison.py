@@ -144,7 +144,9 @@ def _judge(
     apart = LayerParity(result.layer, result.type, "passed", result.top, bounds.alone)
     _measure(apart, alone.float().cpu().numpy(), array)
     _measure(result, ours.float().cpu().numpy(), array)
-    result.isolated = apart.error
+    # NaN or another shape is no number that a bound could allow
+    wrong = apart.verdict == "failed" and not apart.error > bounds.alone
+    result.isolated = math.inf if wrong else apart.error
     if result.verdict == "passed" and apart.verdict == "failed":
         _fail(result, f"fed with Caffe's own input: {apart.reason}")
     elif result.verdict == "failed" and apart.verdict == "passed":

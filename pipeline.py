@@ -231,15 +231,16 @@ def fetch(
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A prototxt, caffemodel, dump or artifact.")],
+    input_shapes: Input = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a file holds: layers, types, parameter shapes.
+    """Show what a file holds: layers, shapes, parameters, multiply-adds, memory.
 
     Example: decant inspect net.caffemodel
     """
     from commands.inspect import inspect
 
-    inspect(file=file, as_json=as_json)
+    inspect(file=file, input_shapes=input_shapes or [], as_json=as_json)
 
 
 @app.command()

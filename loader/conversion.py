@@ -18,7 +18,8 @@ from loader.deploy import deploy
 from loader.errors import BadInput
 from loader.graph import Net, net_from_text
 from loader.layers.rule import Shape
-from loader.plan import plan
+from loader.naming import unique
+from loader.plan import outline, plan
 from loader.plugins import Plugins
 from loader.probe import one_picture
 
@@ -36,7 +37,7 @@ class Conversion:
     """`origin`: key -> (layer, blob); `layers`: Caffe layer -> module path, None where it has none.
 
     `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
-    `outputs`: blob, layer and type of what the module returns.
+    `outputs`: blob, layer and type of what the module returns. `net`: every layer, with its shapes.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Conversion:
     fused: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
+    net: list[dict[str, object]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def caffe_map(self) -> CaffeMap:
@@ -145,6 +147,7 @@ def _generated(
             for step in planned.steps
             if value in step.outputs
         ],
+        net=graph_of(net, {blob: value.shape for blob, value in planned.inputs.items()}),
         notes=net.notes,
     )
 
@@ -190,6 +193,7 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
         },
         left_out=mapped.left_out,
         outputs=_last(net, layers),
+        net=graph_of(net, {}),
         notes=net.notes,
     )
 
@@ -198,3 +202,22 @@ def _last(net: Net, layers: Mapping[str, str | None]) -> list[dict[str, str]]:
     """What a module of the zoo returns: the last layer that it has."""
     last = [layer for layer in net.layers if layers.get(layer.name)][-1]
     return [{"blob": last.tops[0], "layer": last.name, "type": last.type}]
+
+
+def graph_of(net: Net, shapes: Mapping[str, Shape]) -> list[dict[str, object]]:
+    """The layers for manifest.json: name, type, bottoms, tops and their shapes."""
+    given = {
+        name: tuple(shapes.get(name) or one_picture(s) or (1,)) for name, s in net.inputs.items()
+    }
+    found = outline(net, given)
+    names = unique(layer.name for layer in net.layers)
+    return [
+        {
+            "name": name,
+            "type": layer.type,
+            "bottoms": list(layer.bottoms),
+            "tops": list(layer.tops),
+            "shapes": [list(shape) if shape is not None else None for shape in found.tops[name]],
+        }
+        for name, layer in zip(names, net.layers, strict=True)
+    ]

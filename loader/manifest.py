@@ -42,6 +42,7 @@ def describe(
         ],
         "input_layers": conversion.input_layers,
         "outputs": conversion.outputs,
+        "net": conversion.net,
         **(_of_catalog(model) if model else _UNKNOWN),
     }
 

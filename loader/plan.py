@@ -88,6 +88,56 @@ class Plan:
     absent: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class Outline:
+    """What can be said of a definition alone: by unique layer name, in order.
+
+    `tops`: shapes, None where a layer before could not be worked out. `blobs`: parameter shapes.
+    `refused`: as `plan` would say it.
+    """
+
+    tops: dict[str, list[Shape | None]]
+    blobs: dict[str, list[Shape]]
+    refused: list[str]
+
+
+class _Asking(Site):
+    """A site without weights: takes down which blobs its rule asks for. They hold no memory."""
+
+    def __init__(self, layer: Layer, bottoms: Sequence[Shape], blobs: Sequence[np.ndarray]) -> None:
+        super().__init__(layer, bottoms, blobs)
+        if layer.type == "BatchNorm" and bottoms and len(bottoms[0]) > 1:
+            for size in (bottoms[0][1], bottoms[0][1], 1):
+                self._take((size,))
+
+    def _take(self, shape: Shape) -> None:
+        self.blobs.append(np.broadcast_to(np.float32(1), shape))
+
+    def blob(self, number: int, *shape: int) -> np.ndarray:
+        if number == len(self.blobs):
+            self._take(shape)
+        return super().blob(number, *shape)
+
+    def expect(self, *, bottoms: int | None = None, tops: int | None = None, blobs: int) -> None:
+        super().expect(bottoms=bottoms, tops=tops, blobs=len(self.blobs))
+
+
+def outline(net: Net, shapes: Mapping[str, Shape]) -> Outline:
+    """Shapes of all tops and parameters, as far as the definition goes; raises UsageError only."""
+    wired, _, ends = _wire(net, shapes)
+    writer = _Writer(net, [[] for _ in net.layers], LAYERS, wired, set(ends.values()), _Asking)
+    for item in wired:
+        writer.step(item)
+    tops: dict[str, list[Shape | None]] = {
+        item.name: [None if value in writer.unknown else value.shape for value in item.outputs]
+        for item in wired
+    }
+    blobs = {
+        name: [tuple(blob.shape) for blob in site.blobs] for name, site in writer.sites.items()
+    }
+    return Outline(tops, blobs, writer.wrong)
+
+
 @dataclass(eq=False)
 class _Wired:
     """A layer between its values; shapes come later."""
@@ -211,6 +261,7 @@ class _Writer:
         rules: Mapping[str, Rule],
         wired: Sequence[_Wired],
         ends: set[Value],
+        site: type[Site] | None = None,
     ) -> None:
         self.net, self.blobs, self.rules = net, blobs, rules
         self.names = Names()
@@ -225,6 +276,8 @@ class _Writer:
             for value in item.inputs:
                 self.readers.setdefault(value, []).append(item)
         self.ends = ends
+        self.site = site or Site
+        self.sites: dict[str, Site] = {}
 
     def step(self, item: _Wired) -> list[Step]:
         """The layer's step; none for an invisible one, or where it is refused."""
@@ -254,7 +307,9 @@ class _Writer:
         return [self._finish(item, written, site)]
 
     def _site(self, item: _Wired) -> Site:
-        return Site(item.layer, [value.shape for value in item.inputs], self.blobs[item.index])
+        shapes = [value.shape for value in item.inputs]
+        self.sites[item.name] = self.site(item.layer, shapes, self.blobs[item.index])
+        return self.sites[item.name]
 
     def _finish(self, item: _Wired, written: Written, site: Site) -> Step:
         if len(written.shapes) != len(item.outputs):

@@ -1,0 +1,172 @@
+"""What a definition, weights, a dump or an artifact holds, layer by layer: shapes, parameters, work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dumper import caffemodel, dumpfile
+from loader.artifact import read_manifest
+from loader.errors import BadInput
+from loader.graph import Net, owners, read_net
+from loader.naming import unique
+from loader.plan import outline
+
+Shape = tuple[int, ...]
+BYTES = 4  # of a float32
+
+
+@dataclass
+class Line:
+    """One layer. `outputs` has None where a shape is not known; `macs` is None with it.
+
+    `parameters` counts a blob that is shared with an earlier layer there only; `bytes` are those of
+    the outputs, nothing for an in-place layer.
+    """
+
+    name: str
+    type: str
+    outputs: list[Shape | None] = field(default_factory=list)
+    blobs: list[Shape] = field(default_factory=list)
+    parameters: int = 0
+    macs: int | None = 0
+    bytes: int = 0
+
+
+@dataclass
+class Listing:
+    """`kind` is "prototxt", "caffemodel (v1)", "dump" or "artifact"; `notes` say what is missing."""
+
+    kind: str
+    lines: list[Line]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def parameters(self) -> int:
+        """Of all layers."""
+        return sum(line.parameters for line in self.lines)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of Convolution, Deconvolution and InnerProduct, of what is known."""
+        return sum(line.macs or 0 for line in self.lines)
+
+    @property
+    def bytes(self) -> int:
+        """Of the outputs."""
+        return sum(line.bytes for line in self.lines)
+
+
+def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
+    """By content: a folder is an artifact, HDF5 and zip are dumps or weights, text is a prototxt.
+
+    `shapes`: of inputs, in place of what the definition says. Raises BadInput.
+    """
+    if file.is_dir():
+        return _artifact(file)
+    if not file.is_file():
+        raise BadInput(f"{file}: no such file; give a prototxt, caffemodel, dump or artifact")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(8)
+        if start[:4] in (b"PK\x03\x04", b"\x89HDF"):
+            try:
+                return _dump(dumpfile.read(file), shapes or {})
+            except dumpfile.DumpError:
+                if start[:2] == b"PK":
+                    raise
+        if file.suffix in (".prototxt", ".protxt", ".txt", ".pt"):
+            return definition(read_net(file), shapes or {})
+        model = caffemodel.read(file)
+    except (dumpfile.DumpError, caffemodel.CaffemodelError, OSError) as error:
+        raise BadInput(str(error)) from None
+    lines = [
+        _line(layer.name, layer.type, [None], [blob.shape for blob in layer.blobs if blob])
+        for layer in model.layers
+    ]
+    return Listing(f"caffemodel ({model.era})", lines, ["weights alone say nothing of outputs"])
+
+
+def definition(net: Net, shapes: Mapping[str, Shape], kind: str = "prototxt") -> Listing:
+    """With the batch that the definition says. A blob that is shared counts once."""
+    given = {name: tuple(shapes.get(name) or shape or ()) for name, shape in net.inputs.items()}
+    unknown = [name for name, shape in given.items() if not shape]
+    found = outline(net, {name: shape or (1,) for name, shape in given.items()})
+    lent = set(owners(net))
+    lines = []
+    sizes = {name: shape for name, shape in given.items() if shape}
+    names = unique(layer.name for layer in net.layers)
+    for index, (name, layer) in enumerate(zip(names, net.layers, strict=True)):
+        tops = found.tops[name] if not unknown else [None] * len(layer.tops)
+        inputs = [sizes.get(blob) for blob in layer.bottoms]
+        sizes.update((top, shape) for top, shape in zip(layer.tops, tops, strict=True) if shape)
+        blobs = found.blobs.get(name, []) if not unknown else []
+        own = [shape for at, shape in enumerate(blobs) if (index, at) not in lent]
+        line = _line(name, layer.type, tops, blobs, own, inputs)
+        new = [s for top, s in zip(layer.tops, tops, strict=True) if top not in layer.bottoms]
+        line.bytes = sum(BYTES * math.prod(shape) for shape in new if shape)
+        lines.append(line)
+    notes = [f"input {name!r} has no shape: give --input {name}=1,3,224,224" for name in unknown]
+    return Listing(kind, lines, [*net.notes, *notes, *found.refused])
+
+
+def _line(
+    name: str,
+    kind: str,
+    outputs: Sequence[Shape | None],
+    blobs: Sequence[Shape],
+    own: Sequence[Shape] | None = None,
+    inputs: Sequence[Shape | None] = (),
+) -> Line:
+    count = sum(math.prod(shape) for shape in (blobs if own is None else own))
+    return Line(name, kind, list(outputs), list(blobs), count, _macs(kind, outputs, blobs, inputs))
+
+
+def _macs(
+    kind: str,
+    outputs: Sequence[Shape | None],
+    blobs: Sequence[Shape],
+    inputs: Sequence[Shape | None],
+) -> int | None:
+    """Weight elements times the places where they are applied."""
+    if kind not in ("Convolution", "Deconvolution", "InnerProduct") or not blobs:
+        return 0
+    places = (inputs if kind == "Deconvolution" else outputs)[:1]
+    if not places or not places[0]:
+        return None
+    weight = blobs[0]
+    if kind == "InnerProduct":
+        return math.prod(weight) * (math.prod(places[0]) // places[0][-1])
+    spatial = len(weight) - 2
+    return math.prod(weight) * math.prod(places[0][-spatial:]) * places[0][0]
+
+
+def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape]) -> Listing:
+    from loader.conversion import deploy_form
+
+    net = deploy_form(dump, shapes)
+    probe = {name: array.shape for name, array in dump.probe.items()}
+    return definition(net, {**probe, **shapes}, f"dump (engine {dump.engine})")
+
+
+def _artifact(folder: Path) -> Listing:
+    """From the manifest; the blobs are the tensors' own, in PyTorch's layout."""
+    manifest = read_manifest(folder)
+    tensors = {tensor["key"]: tuple(tensor["shape"]) for tensor in manifest["tensors"]}
+    blobs: dict[str, list[Shape]] = {}
+    by_blob = sorted(manifest["parameters"].items(), key=lambda item: int(item[1]["blob"]))
+    for key, origin in by_blob:
+        blobs.setdefault(origin["layer"], []).append(tensors[key])
+    lines: list[Line] = []
+    sizes: dict[str, Shape | None] = {}
+    for layer in manifest["net"]:
+        tops = [tuple(shape) if shape is not None else None for shape in layer["shapes"]]
+        inputs = [sizes.get(blob) for blob in layer["bottoms"]]
+        sizes.update(zip(layer["tops"], tops, strict=True))
+        line = _line(layer["name"], layer["type"], tops, blobs.get(layer["name"], []), None, inputs)
+        new = [s for top, s in zip(layer["tops"], tops, strict=True) if top not in layer["bottoms"]]
+        line.bytes = sum(BYTES * math.prod(shape) for shape in new if shape)
+        lines.append(line)
+    return Listing("artifact", lines)

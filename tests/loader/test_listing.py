@@ -1,0 +1,106 @@
+"""What `inspect` shows: totals against those that real Caffe gave for the published nets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loader import listing
+from loader.errors import BadInput
+from loader.graph import net_from_text
+from tests import definitions
+from tests.commands.test_cli import MODEL, run
+from tests.layers.nets import inputs_text, layer
+
+# parameters and multiply-adds at batch 1, as real Caffe builds the deploy files (zoo-facts)
+TOTALS = {
+    "googlenet": (definitions.googlenet(), 6_998_552, 1_582_671_872),
+    "places365": (definitions.googlenet(365), 6_347_677, 1_582_021_632),
+    "caffenet": (definitions.caffenet(), 60_965_224, 724_406_816),
+    "alexnet": (definitions.alexnet(), 60_965_224, 724_406_816),
+    "vgg16": (definitions.vgg((2, 2, 3, 3, 3)), 138_357_544, 15_470_264_320),
+    "vgg19": (definitions.vgg((2, 2, 4, 4, 4)), 143_667_240, 19_632_062_464),
+}
+
+
+@pytest.mark.parametrize("name", list(TOTALS))
+def test_totals_are_those_of_the_published_nets(name: str) -> None:
+    text, parameters, macs = TOTALS[name]
+    net = net_from_text(text, name)
+    one = {blob: (1, *shape[1:]) for blob, shape in net.inputs.items() if shape}
+    found = listing.definition(net, one)
+    assert found.parameters == parameters
+    assert found.macs == macs
+    ten = listing.definition(net, {})
+    assert ten.macs == 10 * macs
+    assert ten.lines[0].outputs[0] == net.inputs["data"]
+
+
+def test_lines_are_what_net_blobs_and_net_params_show() -> None:
+    found = listing.definition(net_from_text(definitions.caffenet(), "caffenet"), {})
+    lines = {line.name: line for line in found.lines}
+    assert lines["conv1"].blobs == [(96, 3, 11, 11), (96,)]
+    assert lines["conv1"].outputs == [(10, 96, 55, 55)]
+    assert lines["conv2"].blobs == [(256, 48, 5, 5), (256,)]
+    assert lines["fc6"].blobs == [(4096, 9216), (4096,)]
+    assert lines["conv1"].bytes == 10 * 96 * 55 * 55 * 4
+    assert lines["relu1"].bytes == 0, "in place"
+
+
+def test_deconvolutions_and_batch_norms_are_counted() -> None:
+    text = inputs_text({"data": (1, 4, 5, 6)})
+    text += layer(
+        "up",
+        "Deconvolution",
+        ["data"],
+        ["up"],
+        "convolution_param { num_output: 2 kernel_size: 3 stride: 2 }",
+    )
+    text += layer("bn", "BatchNorm", ["up"], ["up"]) + layer(
+        "sc", "Scale", ["up"], ["up"], "scale_param { bias_term: true }"
+    )
+    lines = {line.name: line for line in listing.definition(net_from_text(text, "net"), {}).lines}
+    assert lines["up"].macs == 4 * 2 * 9 * 5 * 6
+    assert lines["bn"].blobs == [(2,), (2,), (1,)]
+    assert lines["sc"].blobs == [(2,), (2,)]
+
+
+def test_shared_weights_count_once_and_unknown_layers_are_said() -> None:
+    share = 'param { name: "w" } inner_product_param { num_output: 3 bias_term: false }'
+    text = inputs_text({"a": (1, 4), "b": (1, 4)})
+    text += layer("one", "InnerProduct", ["a"], ["one"], share) + layer(
+        "two", "InnerProduct", ["b"], ["two"], share
+    )
+    text += layer("odd", "Correlation", ["one", "two"], ["odd"]) + layer(
+        "after", "ReLU", ["odd"], ["after"]
+    )
+    found = listing.definition(net_from_text(text, "net"), {})
+    assert found.parameters == 12
+    assert [line.outputs for line in found.lines][-2:] == [[None], [None]]
+    assert any("Correlation" in note for note in found.notes)
+
+
+def test_the_command_shows_all_four_kinds(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    files = [
+        MODEL / "deploy.prototxt",
+        MODEL / "lenet_digits.caffemodel",
+        MODEL / "reference.h5",
+        tmp_path / "artifacts/lenet_digits",
+    ]
+    found = [json.loads(run("inspect", str(file), "--json", cwd=tmp_path).stdout) for file in files]
+    assert [item["kind"].split()[0] for item in found] == [
+        "prototxt",
+        "caffemodel",
+        "dump",
+        "artifact",
+    ]
+    assert {item["parameters"] for item in found} == {38_282}
+    assert {item["macs"] for item in found} == {365_184, 0}
+    text = run("inspect", str(files[0]), cwd=tmp_path).stdout
+    assert "(16, 1, 3, 3) (16)" in text
+    assert "38,282" in text
+    with pytest.raises(BadInput, match="no such file"):
+        listing.read(tmp_path / "none")

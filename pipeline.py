@@ -198,6 +198,41 @@ def validate(
     )
 
 
+@app.command()
+def classify(
+    model: Annotated[str, typer.Argument(help="An artifact, by name or folder.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures that Pillow can read.")],
+    oversample: Annotated[
+        bool, typer.Option("--oversample", help="Ten crops, averaged, instead of the centre.")
+    ] = False,
+    mean: Annotated[
+        str | None, typer.Option(help="In place of the net's: 104,117,123, .binaryproto or .npy.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
+    engine: Annotated[str, typer.Option(help="caffe: show real Caffe's answer beside.")] = "auto",
+    device: Device = "cpu",
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Show the five best classes of each picture.
+
+    Example: decant classify lenet_digits models/lenet_digits/validation/3/0003.png --engine caffe
+    """
+    from commands.classify import classify
+
+    classify(
+        model=model,
+        pictures=pictures,
+        oversample=oversample,
+        mean=mean,
+        labels=labels,
+        engine=engine,
+        device=device,
+        catalog=catalog,
+        as_json=as_json,
+    )
+
+
 @app.command("list")
 def list_models(
     out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,

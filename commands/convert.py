@@ -65,7 +65,11 @@ def convert(
     shapes = {**first.inputs, **shapes}
     if probe:
         shapes |= {blob: array.shape for blob, array in np.load(probe).items()}
-    build = {"stage_one": stage_one_record(first)}
+    build = {
+        "stage_one": stage_one_record(first),
+        "prototxt": str(found.prototxt.resolve()),
+        "caffemodel": str(found.caffemodel.resolve()) if found.caffemodel else None,
+    }
     if gpu:
         from engines.torch_container import load_in_container
 
@@ -96,6 +100,7 @@ def convert(
         build=build,
         shapes=shapes,
         plugins=plugins,
+        beside=found.prototxt.parent,
     )
     report(outcome, first.engine, as_json)
 

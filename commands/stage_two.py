@@ -72,6 +72,7 @@ def assemble(
     build: dict[str, Any] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     plugins: Plugins | None = None,
+    beside: Path | None = None,
 ) -> Outcome:
     """Make the artifact `out`/`name`; `model` None: the module is generated from the definition.
 
@@ -86,7 +87,7 @@ def assemble(
     check_device(device)
     dump = read_dump(dump_path)
     clock = _Clock()
-    converted = convert(dump, model, name, shapes, plugins)
+    converted = convert(dump, model, name, shapes, plugins, beside)
     clock.lap("map")
     found = _parity(dump, model, converted, device, parity, reference, progress)
     clock.lap("parity")
@@ -104,6 +105,7 @@ def assemble(
             manifest=described,
             build=_build_record(dump, dump_path, reference, found, build, clock),
             parity=found.to_json(),
+            mean_image=converted.recipe.mean_image if converted.recipe else None,
         )
     clock.lap("write")
     return Outcome(folder, found, len(converted.tensors), clock.seconds)

@@ -122,13 +122,11 @@ def _validate(
 
     check_device(device)
     manifest = artifact.verify(folder)
-    model, transform = load(folder.resolve())
+    model, _ = load(folder.resolve())
     result = Validation(folder, _parity_again(folder, manifest, model, device, models))
     pictures = data or _bundled_pictures(manifest, models)
     if pictures is not None:
-        _measure(
-            result, manifest, model, transform, pictures, limit, engine, device, models, progress
-        )
+        _measure(result, manifest, model, pictures, limit, engine, device, models, progress)
     return result
 
 
@@ -174,7 +172,6 @@ def _measure(
     result: Validation,
     manifest: dict[str, Any],
     model: nn.Module,
-    transform: nn.Module,
     folder: Path,
     limit: int | None,
     engine: str,
@@ -184,6 +181,7 @@ def _measure(
 ) -> None:
     from loader import dataset
     from loader.evaluate import against_published, evaluate
+    from loader.recipe import from_manifest
 
     if manifest["preprocessing"] is None:
         raise UsageError(
@@ -196,13 +194,11 @@ def _measure(
     probabilities = manifest["outputs"][0]["type"] == "Softmax"
     names = tuple((manifest["labels"] or {}).get("names", ()))
     pictures = dataset.find(folder, names)[:limit]
-    recipe = manifest["preprocessing"]
-    channels = manifest["inputs"][0]["shape"][1]
-    arguments = (BATCH, channels, tuple(recipe["resize"]), recipe["crop"])
+    recipe = from_manifest(manifest, result.folder)
+    assert recipe is not None
     found = evaluate(
         model,
-        transform,
-        dataset.batches(pictures, *arguments),
+        dataset.batches(pictures, BATCH, recipe),
         len(pictures),
         device,
         progress,
@@ -211,9 +207,7 @@ def _measure(
     result.accuracy = found
     result.lines = against_published(found, manifest["accuracy"])
     if engine == "caffe":
-        asked = _ask_caffe(
-            manifest, models, dataset.batches(pictures, *arguments), transform, progress
-        )
+        asked = _ask_caffe(manifest, models, dataset.batches(pictures, BATCH, recipe), progress)
         result.caffe_agrees = int((asked == found.predictions).sum())
 
 
@@ -221,11 +215,9 @@ def _ask_caffe(
     manifest: dict[str, Any],
     models: Catalog,
     batches: Any,
-    transform: nn.Module,
     progress: Progress,
 ) -> np.ndarray:
     """Real Caffe's best class for each picture, from the files the artifact was made of."""
-    import torch
 
     from engines.caffe import forward
     from loader.fetch import resolve
@@ -235,10 +227,7 @@ def _ask_caffe(
     assert entry.input is not None
     files = resolve(entry, models, progress)
     output = outputs(read_net(files.prototxt))[-1]
-    transform = transform.to("cpu")
-    inputs = (
-        {entry.input.blob: transform(torch.from_numpy(pictures)).numpy()} for pictures, _ in batches
-    )
+    inputs = ({entry.input.blob: pictures} for pictures, _ in batches)
     answers = forward(files.prototxt, files.caffemodel, inputs, output, progress, batch=BATCH)
     return np.concatenate([answer.reshape(len(answer), -1).argmax(1) for answer in answers])
 

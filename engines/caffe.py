@@ -8,6 +8,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from loader.progress import Progress
 
 if TYPE_CHECKING:
     import docker
+
+    from loader.graph import Net
 
 COMMAND = ("python3", "-I", "-B", "-m", "dumper", "/io")
 CAFFE_LIMIT = 1 << 31
@@ -80,9 +83,13 @@ def forward(
     output: str,
     progress: Progress,
     batch: int = 16,
+    net: Net | None = None,
 ) -> Iterator[np.ndarray]:
-    """Blob `output` of real Caffe for each of `batches` (arrays by input blob; any length)."""
-    job = Job(prototxt, weights, {})
+    """Blob `output` of real Caffe for each of `batches` (arrays by input blob; any length).
+
+    `net`: the definition in its deploy form, where it is a training one.
+    """
+    job = Job(prototxt, weights, {}, net=net)
     for arrays in batches:
         description = {"task": "forward", "output": output, "batch": batch}
         yield time_forward(job, arrays, description, progress)[0]
@@ -96,7 +103,7 @@ def time_forward(
     try:
         image_id = ensure(client, "caffe", progress)
         with tempfile.TemporaryDirectory() as name:
-            job = Job(job.prototxt, job.caffemodel, arrays)
+            job = replace(job, probe=arrays)
             result = _run(client, image_id, job, description, Path(name), "output.npy")
             return np.load(Path(name) / "output.npy", allow_pickle=False), result
     finally:

@@ -19,6 +19,8 @@ from loader.errors import ArtifactMissing, IntegrityError, UsageError
 REPRODUCIBLE = ("manifest.json", "model.py", "model.safetensors")
 VOLATILE = ("build.json", "parity.json")
 SUMS = "SHA256SUMS"
+# of nets that were trained with a mean image
+MEAN_IMAGE = "mean.npy"
 # of manifest.json
 FORMAT = 2
 
@@ -31,10 +33,12 @@ def write(
     manifest: Mapping[str, Any],
     build: Mapping[str, Any],
     parity: Mapping[str, Any],
+    mean_image: np.ndarray | None = None,
 ) -> None:
     """Write beside, then swap: a failed conversion leaves the old artifact as it was.
 
-    The manifest gets the hashes of the other two reproducible files and of every tensor.
+    The manifest gets the hashes of the other reproducible files and of every tensor. `mean_image`:
+    C x H x W, goes into mean.npy.
     """
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -42,12 +46,16 @@ def write(
     try:
         weights = safetensors_file.write(part / "model.safetensors", tensors)
         (part / "model.py").write_bytes(source.encode())
+        files = {
+            "model.py": hashlib.sha256(source.encode()).hexdigest(),
+            "model.safetensors": weights,
+        }
+        if mean_image is not None:
+            np.save(part / MEAN_IMAGE, mean_image, allow_pickle=False)
+            files[MEAN_IMAGE] = file_sha256(part / MEAN_IMAGE)
         complete = {
             **manifest,
-            "files": {
-                "model.py": hashlib.sha256(source.encode()).hexdigest(),
-                "model.safetensors": weights,
-            },
+            "files": files,
             "tensors": [
                 {
                     "key": key,
@@ -88,7 +96,8 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _sums(folder: Path) -> str:
-    return "".join(f"{file_sha256(folder / name)}  {name}\n" for name in REPRODUCIBLE)
+    names = sorted([*REPRODUCIBLE, *([MEAN_IMAGE] if (folder / MEAN_IMAGE).exists() else [])])
+    return "".join(f"{file_sha256(folder / name)}  {name}\n" for name in names)
 
 
 def file_sha256(path: Path) -> str:
@@ -148,7 +157,8 @@ def verify(folder: Path) -> dict[str, Any]:
         lines = []
     pairs = [line.split("  ", 1) for line in lines if "  " in line]
     listed = {name: digest for digest, name in pairs}
-    for name in REPRODUCIBLE:
+    optional = [MEAN_IMAGE] if MEAN_IMAGE in manifest.get("files", {}) else []
+    for name in [*REPRODUCIBLE, *optional]:
         path = folder / name
         if not path.is_file():
             wrong.append(f"{name} is missing")
@@ -156,7 +166,7 @@ def verify(folder: Path) -> dict[str, Any]:
             wrong.append(f"{name} is not what {SUMS} says")
         elif name in manifest.get("files", {}) and manifest["files"][name] != listed[name]:
             wrong.append(f"{name} is not what manifest.json says")
-    expected = {*REPRODUCIBLE, *VOLATILE, SUMS, "report.html", "__pycache__"}
+    expected = {*REPRODUCIBLE, *VOLATILE, SUMS, "report.html", "__pycache__", *optional}
     wrong += [f"{x.name} does not belong here" for x in folder.iterdir() if x.name not in expected]
     if not wrong:
         wrong += _wrong_tensors(folder / "model.safetensors", manifest["tensors"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from loader.naming import unique
 from loader.plan import outline, plan
 from loader.plugins import Plugins
 from loader.probe import one_picture
+from loader.recipe import Recipe, recover
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +54,7 @@ class Conversion:
     outputs: list[dict[str, str]] = field(default_factory=list)
     net: list[dict[str, object]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    recipe: Recipe | None = None
 
     def caffe_map(self) -> CaffeMap:
         """For tracing."""
@@ -80,15 +83,29 @@ def convert(
     name: str,
     shapes: Mapping[str, Shape] | None = None,
     plugins: Plugins | None = None,
+    beside: Path | None = None,
 ) -> Conversion:
-    """`shapes`: of inputs that do not declare one, or are to have another.
+    """`shapes`: of inputs that do not declare one, or are to have another. `beside`: the folder of the
+    definition, where a training one's mean file may lie.
 
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
     net = deploy_form(dump, shapes or {})
     if model is not None and model.module != GENERATED:
         return _from_zoo(dump, net, model)
-    return _generated(dump, net, name, shapes or {}, plugins or Plugins())
+    found = _generated(dump, net, name, shapes or {}, plugins or Plugins())
+    if model is None:
+        _recover(found, dump, beside)
+    return found
+
+
+def _recover(found: Conversion, dump: Dump, beside: Path | None) -> None:
+    """How its pictures are prepared, where a training definition says it."""
+    if len(found.inputs) == 1 and len(next(iter(found.inputs.values()))) == 4:
+        channels = next(iter(found.inputs.values()))[1]
+        net = net_from_text(dump.prototxt, "the dump's prototxt")
+        found.recipe, notes = recover(net, channels, beside)
+        found.notes = [*found.notes, *notes]
 
 
 def check(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from loader.errors import BadInput
+from loader.recipe import Recipe, crops, prepare, read_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 LISTS = ("val.txt", "labels.txt")
@@ -73,35 +73,21 @@ def _from_folders(folder: Path, names: Sequence[str]) -> tuple[list[Picture], li
     return found, wrong
 
 
-def read(path: Path, channels: int, resize: tuple[int, int], crop: int | None) -> np.ndarray:
-    """channels x H x W float32, RGB (or grey), 0..1.
-
-    Warped to `resize` (H, W) bilinearly, aspect not kept, then the centre is cut: the protocol of
-    the published numbers that models.yaml marks comparable.
-    """
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB" if channels == 3 else "L")
-            height, width = resize
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise BadInput(f"{path}: not a picture that Pillow can read ({error})") from None
-    if crop is not None:
-        left, top = round((width - crop) / 2), round((height - crop) / 2)
-        picture = picture.crop((left, top, left + crop, top + crop))
-    array = np.asarray(picture, np.float32) / np.float32(255)
-    return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
-
-
 def batches(
-    pictures: Sequence[Picture],
-    size: int,
-    channels: int,
-    resize: tuple[int, int],
-    crop: int | None,
+    pictures: Sequence[Picture], size: int, recipe: Recipe
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(N x channels x H x W, N labels), in order."""
+    """(N x C x H x W as the net wants them, N labels), in order.
+
+    Warped to `resize` bilinearly, aspect not kept, then the centre is cut: the protocol of the
+    published numbers that models.yaml marks comparable.
+    """
     for start in range(0, len(pictures), size):
         part = pictures[start : start + size]
-        arrays = [read(item.path, channels, resize, crop) for item in part]
+        arrays = [prepared(item, recipe) for item in part]
         yield np.stack(arrays), np.array([item.label for item in part])
+
+
+def prepared(item: Picture, recipe: Recipe) -> np.ndarray:
+    """One picture, C x H x W."""
+    one: np.ndarray = crops(prepare(read_picture(item.path, recipe), recipe), recipe.crop)[0]
+    return one

@@ -28,24 +28,23 @@ class Accuracy:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    transform: nn.Module,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
     total: int,
     device: str = "cpu",
     progress: Progress = SILENT,
     probabilities: bool = False,
 ) -> Accuracy:
-    """Run every batch. `batches` gives (pictures RGB 0..1 float32, labels).
+    """Run every batch. `batches` gives (what the net wants, N x C x H x W float32; labels).
 
     The model gives logits, or, where it ends in a softmax, `probabilities`; in Caffe's loss these are
     at least FLT_MIN (softmax_loss_layer.cpp).
     """
-    model, transform = model.to(device).eval(), transform.to(device)
+    model = model.to(device).eval()
     loss, right, right5, best = 0.0, 0, 0, []
     with progress.task("pictures", total) as task:
         for pictures, labels in batches:
             truth = torch.from_numpy(labels).to(device)
-            logits = model(transform(torch.from_numpy(pictures).to(device))).flatten(1)
+            logits = model(torch.from_numpy(pictures).to(device)).flatten(1)
             classes = logits.size(1)
             if int(truth.max()) >= classes:
                 raise BadInput(f"label {int(truth.max())}: the net has {classes} classes (from 0)")

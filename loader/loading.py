@@ -16,6 +16,7 @@ from torch import nn
 
 from loader import artifact
 from loader.errors import ArtifactMissing, IntegrityError
+from loader.recipe import from_manifest
 from loader.tracing import CaffeMap
 from loader.transforms import build_transform
 
@@ -44,7 +45,7 @@ def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:
     model = _module(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
     model.__dict__["caffe_map"] = caffe_map(manifest)
-    return model.eval(), build_transform(manifest["preprocessing"])
+    return model.eval(), build_transform(from_manifest(manifest, folder))
 
 
 def caffe_map(manifest: Mapping[str, Any]) -> CaffeMap:

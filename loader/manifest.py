@@ -44,6 +44,7 @@ def describe(
         "outputs": conversion.outputs,
         "net": conversion.net,
         **(_of_catalog(model) if model else _UNKNOWN),
+        **({"preprocessing": conversion.recipe.to_json()} if conversion.recipe else {}),
     }
 
 

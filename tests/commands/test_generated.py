@@ -164,7 +164,9 @@ def test_a_training_definition_is_taken(tmp_path: Path) -> None:
     assert manifest["changes"] == [
         "data: Data became an input (data)",
         "loss: SoftmaxWithLoss became Softmax",
+        "data: mirror is left out",
     ]
+    assert manifest["preprocessing"]["crop"] == 8
 
 
 def test_a_net_without_parameters_needs_no_weights(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Names of classes, from the catalog or from a file with one a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loader.errors import BadInput
+
+if TYPE_CHECKING:
+    from loader.catalog import Catalog
+    from loader.progress import Progress
+
+
+def read(path: Path) -> list[str]:
+    """One class a line: `n01440764 tench, Tinca tinca`, `/a/airfield 0`, or a plain name."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a list of labels ({error}); give one name a line") from None
+    names = [_clean(line) for line in lines if line.strip()]
+    if not names:
+        raise BadInput(f"{path}: no labels in it; give one name a line")
+    return names
+
+
+def _clean(line: str) -> str:
+    """Without the synset's number in front, or the class's own behind."""
+    line = re.sub(r"^n\d{8} ", "", line.strip())
+    return re.sub(r"^/[a-z0-9]/(.*?)(?:[ ,;]\d+)?$", r"\1", line)
+
+
+def of_artifact(manifest: Mapping[str, Any], models: Catalog, progress: Progress) -> list[str]:
+    """What the manifest names, or the catalog's file, fetched; [] where there is none."""
+    from loader.fetch import fetch
+
+    found = manifest["labels"] or {}
+    if found.get("names"):
+        return list(found["names"])
+    entry = models.models.get(manifest["model"] or "")
+    if entry is None or entry.labels is None or entry.labels.source is None:
+        return []
+    return read(fetch(entry, entry.labels.source, "labels", models, progress))

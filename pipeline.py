@@ -233,6 +233,23 @@ def classify(
     )
 
 
+@app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(help="A dump, an artifact, or an NPZ of activations.")],
+    other: Annotated[Path, typer.Argument(help="What it is measured against.")],
+    bound: Annotated[float, typer.Option(help="On max|a - b|, as a part of max|b|.")] = 1e-5,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Compare two sides layer by layer; ends in 6 where they differ.
+
+    Example: decant compare artifacts/lenet_digits models/lenet_digits/reference.h5
+    """
+    from commands.compare import compare
+
+    compare(one=one, other=other, bound=bound, device=device, as_json=as_json)
+
+
 @app.command("list")
 def list_models(
     out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,

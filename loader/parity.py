@@ -41,14 +41,14 @@ def measure(
         torch.backends.cuda.matmul.allow_tf32 = False
         trace = Trace(module.to(device), caffe)
         ours = trace.run([array.to(device) for array in probe])
-        alone = _alone(dump, trace, device)
+        apart = alone(dump, trace, device)
         exact_module = copy.deepcopy(module).double()
         exact = Trace(exact_module, caffe).run([array.to(device).double() for array in probe])
     found: list[LayerParity] = []
     comparison = Comparison(caffe, bounds or {})
     for index, name, layer in _named(dump):
         if layer.type not in TRANSPARENT:
-            values = Values(ours.get(name), exact.get(name), alone.get(name))
+            values = Values(ours.get(name), exact.get(name), apart.get(name))
             found += comparison.compare(layer, name, values, _input_of(dump, index))
     failed = any(layer.verdict == "failed" for layer in found)
     return Parity("failed" if failed else "passed", device=device, layers=found)
@@ -67,7 +67,7 @@ def _named(dump: Dump) -> list[tuple[int, str, Layer]]:
     ]
 
 
-def _alone(dump: Dump, trace: Trace, device: str) -> dict[str, list[torch.Tensor]]:
+def alone(dump: Dump, trace: Trace, device: str) -> dict[str, list[torch.Tensor]]:
     """Every layer fed with what Caffe fed it."""
     known = Known()
     blobs = dict(dump.probe)

@@ -1,0 +1,68 @@
+"""`compare`: two of dump, artifact and activations, layer by layer; exit code 6 where they differ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from commands.run import emit
+from commands.tables import show
+from loader import compare as comparing
+from loader.errors import ParityError
+
+COLUMNS = (
+    "layer", "type", "max error", "max abs", "relative L2", "cosine", "after ReLU", "isolated", "",
+)  # fmt: skip
+
+
+def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool) -> None:
+    """Show every layer that both sides have. Raises ParityError naming the first that differs."""
+    from commands.stage_two import check_device
+
+    check_device(device)
+    found = comparing.compare(comparing.open_side(one), comparing.open_side(other), bound, device)
+    first = found.first
+    if as_json and first is None:
+        emit({"ok": True, "bound": bound, "layers": [_plain(row) for row in found.rows],
+              "missing": found.missing})  # fmt: skip
+    elif not as_json:
+        rows = [
+            (
+                row.layer + (f":{row.top}" if row.top else ""),
+                row.type,
+                *(_number(value) for value in (row.error, row.max_abs, row.relative_l2)),
+                f"{row.cosine:.7f}" if row.cosine == row.cosine else "",
+                f"{row.cosine_relu:.7f}" if row.cosine_relu == row.cosine_relu else "",
+                _number(row.isolated),
+                row.reason or ("" if row.error <= bound else "differs"),
+            )
+            for row in found.rows
+        ]
+        show(f"{one} against {other}", COLUMNS, rows)
+        if found.missing:
+            print(f"only on one side: {', '.join(found.missing)}")
+    if first is not None:
+        about = first.reason or f"error {first.error:.1e} of the largest value, allowed {bound:.0e}"
+        alone = ""
+        if first.isolated <= bound:
+            alone = "; alone on Caffe's own input it agrees, so the error came with its input"
+        wrong = [row for row in found.rows if row.reason or not row.error <= bound]
+        raise ParityError(
+            f"layer {first.layer!r} is the first of {len(wrong)} that differ: {about}{alone}",
+            [f"layer {row.layer!r}: {row.reason or f'error {row.error:.1e}'}" for row in wrong],
+        )
+    if not as_json:
+        print(f"{len(found.rows)} tops agree within {bound:.0e} of their largest values")
+
+
+def _plain(row: comparing.Row) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in asdict(row).items()
+    }
+
+
+def _number(value: float) -> str:
+    return "" if value != value else f"{value:.1e}"

@@ -1,0 +1,204 @@
+"""Two sides, layer by layer: any two of a dump, an artifact, and an NPZ of activations.
+
+An artifact is run on the other side's probe; two artifacts on a seeded one. Where one side is Caffe's
+dump and the other an artifact, each layer is also run alone on Caffe's own input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dumper import dumpfile
+from loader import artifact
+from loader.errors import BadInput, UsageError
+from loader.naming import unique
+
+Tops = dict[str, list[np.ndarray]]
+
+
+@dataclass
+class Side:
+    """`tops`: by layer; None until an artifact has been run. `probe`: what it was run on."""
+
+    path: Path
+    kind: str
+    tops: Tops | None
+    probe: dict[str, np.ndarray]
+    types: dict[str, str]
+
+
+@dataclass
+class Row:
+    """One top of both sides; NaN stands for "not computed"."""
+
+    layer: str
+    type: str
+    top: int
+    max_abs: float = math.nan
+    error: float = math.nan
+    relative_l2: float = math.nan
+    cosine: float = math.nan
+    cosine_relu: float = math.nan
+    isolated: float = math.nan
+    reason: str = ""
+
+
+@dataclass
+class Compared:
+    """`missing`: layers that only one side has; `bound` on max|a - b| / max|b|."""
+
+    rows: list[Row]
+    missing: list[str]
+    bound: float
+
+    @property
+    def first(self) -> Row | None:
+        """The first diverging layer, in the order of the second side."""
+        return next((row for row in self.rows if row.reason or not row.error <= self.bound), None)
+
+
+def open_side(path: Path) -> Side:
+    """A dump, an artifact's folder, or an NPZ with one array a layer. Raises BadInput."""
+    if path.is_dir():
+        manifest = artifact.read_manifest(path)
+        types = {layer["name"]: layer["type"] for layer in manifest["net"]}
+        return Side(path, "artifact", None, {}, types)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; give a dump, an artifact or an NPZ of activations")
+    try:
+        dump = dumpfile.read(path)
+    except dumpfile.DumpError as error:
+        if path.suffix != ".npz":
+            raise BadInput(str(error)) from None
+        return _npz(path)
+    if not dump.has_activations:
+        raise BadInput(
+            f"{path}: a dump without activations (engine {dump.engine}); use engine caffe"
+        )
+    names = unique(layer.name for layer in dump.layers)
+    tops, types = {}, {}
+    for name, layer in zip(names, dump.layers, strict=True):
+        if layer.type not in ("Split", "Silence"):
+            tops[name], types[name] = list(layer.activations), layer.type
+    return Side(path, "dump", tops, dict(dump.probe), types)
+
+
+def _npz(path: Path) -> Side:
+    """Arrays by layer; inputs may be there as `probe/BLOB`, more tops as `LAYER:1`."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: not an NPZ of plain arrays ({error}); use numpy.savez") from None
+    probe = {name[6:]: array for name, array in arrays.items() if name.startswith("probe/")}
+    tops: Tops = {}
+    for name, array in arrays.items():
+        if not name.startswith("probe/"):
+            layer, _, number = name.rpartition(":")
+            tops.setdefault(layer if layer and number.isdigit() else name, []).append(array)
+    return Side(path, "activations", tops, probe, dict.fromkeys(tops, ""))
+
+
+def compare(one: Side, other: Side, bound: float, device: str = "cpu") -> Compared:
+    """`other` is the reference: errors are parts of its largest values."""
+    alone: Tops = {}
+    probe = other.probe or one.probe
+    if one.kind == other.kind == "artifact":
+        probe = _seeded(other.path)
+    for side in (one, other):
+        if side.tops is None:
+            if not probe:
+                raise UsageError(
+                    f"{side.path}: there is no input to run it on; the NPZ may hold it as probe/BLOB"
+                )
+            against = other if side is one else one
+            caffe = against.path if against.kind == "dump" else None
+            side.tops, alone = _run(side.path, probe, device, caffe)
+    assert one.tops is not None and other.tops is not None
+    mine, theirs = one.tops, other.tops
+    rows = [
+        _row(name, other.types.get(name) or one.types.get(name, ""), number, mine, theirs, alone)
+        for name, tops in theirs.items()
+        if name in mine
+        for number in range(max(len(tops), len(mine[name])))
+    ]
+    if not rows:
+        raise UsageError(f"{one.path} and {other.path} have no layer in common")
+    missing = [name for name in (*mine, *theirs) if (name in mine) != (name in theirs)]
+    return Compared(rows, missing, bound)
+
+
+def _seeded(folder: Path) -> dict[str, np.ndarray]:
+    manifest = artifact.read_manifest(folder)
+    random = np.random.Generator(np.random.PCG64(0))
+    return {
+        item["blob"]: random.standard_normal(item["shape"], np.float32) * np.float32(50)
+        for item in manifest["inputs"]
+    }
+
+
+def _run(
+    folder: Path, probe: Mapping[str, np.ndarray], device: str, caffe: Path | None
+) -> tuple[Tops, Tops]:
+    """(every layer's tops, and each layer's alone on the inputs of the dump `caffe`)."""
+    import torch
+
+    from loader.loading import load
+    from loader.parity import alone
+    from loader.tracing import CaffeMap, Trace
+
+    model, _ = load(folder.resolve())
+    found: CaffeMap = model.__dict__["caffe_map"]
+    lacking = [blob for blob in found.blobs if blob not in probe]
+    if lacking:
+        raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
+    with torch.no_grad():
+        trace = Trace(model.to(device), found)
+        inputs = [torch.from_numpy(np.array(probe[blob])).to(device) for blob in found.blobs]
+        whole = _arrays(trace.run(inputs))
+        apart = _arrays(alone(dumpfile.read(caffe), trace, device)) if caffe else {}
+    return whole, apart
+
+
+def _arrays(tops: Mapping[str, Any]) -> Tops:
+    return {name: [top.float().cpu().numpy() for top in found] for name, found in tops.items()}
+
+
+def _row(name: str, kind: str, number: int, mine: Tops, theirs: Tops, alone: Tops) -> Row:
+    row = Row(name, kind, number)
+    if number >= len(mine[name]) or number >= len(theirs[name]):
+        row.reason = f"{len(mine[name])} tops and {len(theirs[name])}"
+        return row
+    a, b = mine[name][number], theirs[name][number]
+    if a.shape != b.shape:
+        row.reason = f"shapes {a.shape} and {b.shape}"
+        return row
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        row.reason = "NaN on one side only"
+    a, b = (np.nan_to_num(x.reshape(-1).astype(np.float64), nan=0.0) for x in (a, b))
+    row.max_abs, row.error = _errors(a, b)
+    norm = float(np.linalg.norm(b))
+    row.relative_l2 = float(np.linalg.norm(a - b)) / norm if norm else row.max_abs
+    row.cosine = _cosine(a, b)
+    row.cosine_relu = _cosine(a.clip(min=0), b.clip(min=0))
+    if number < len(alone.get(name, [])) and alone[name][number].size == b.size:
+        row.isolated = _errors(alone[name][number].reshape(-1).astype(np.float64), b)[1]
+    return row
+
+
+def _errors(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """(max|a - b|, the same as a part of max|b|)."""
+    largest = float(np.abs(b).max(initial=0))
+    apart = float(np.abs(np.where(a == b, 0.0, a - b)).max(initial=0))
+    return apart, apart / largest if largest else (0.0 if not apart else math.inf)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())

@@ -63,6 +63,7 @@ def convert(
     ignore_layer: Ignore = None,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="No report.html.")] = False,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -86,6 +87,7 @@ def convert(
         ignore=ignore_layer or [],
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
+        page=not no_report,
         catalog=catalog,
         as_json=as_json,
     )
@@ -248,6 +250,28 @@ def compare(
     from commands.compare import compare
 
     compare(one=one, other=other, bound=bound, device=device, as_json=as_json)
+
+
+@app.command()
+def report(
+    model: Annotated[str, typer.Argument(help="An artifact: its name or its folder.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture for the heat map and the classes.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Write the pictures as files here too.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="caffe: ask real Caffe about the picture as well.")
+    ] = "none",
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Write report.html into an artifact: verdict, parity, kernels, activations, heat map.
+
+    Example: decant report lenet_digits --png pictures
+    """
+    from commands.report import report
+
+    report(model=model, picture=picture, png=png, engine=engine, catalog=catalog, as_json=as_json)
 
 
 @app.command("list")

@@ -30,6 +30,7 @@ def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) ->
                 layer_plugins=[],
                 ignore=[],
                 parity=True,
+                page=True,
                 catalog=catalog,
                 as_json=None,
             )

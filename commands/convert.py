@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engines.job import Job, StageOne
     from loader.graph import Net
     from loader.plugins import Plugins
+    from loader.progress import Progress
 
 
 def convert(
@@ -37,10 +38,11 @@ def convert(
     ignore: list[str],
     layer_plugins: list[str],
     parity: bool,
+    page: bool,
     catalog: Path | None,
     as_json: bool | None,
 ) -> None:
-    """Run both stages and report."""
+    """Run both stages and report; `page`: report.html too."""
     progress = for_terminal()
     plugins = plugins_from(layer_plugins)
     if gpu and plugins:
@@ -84,6 +86,7 @@ def convert(
             build,
             shapes=shapes,
         )
+        draw(out / found.name, page, catalog, progress)
         report_folder(out / found.name, first.engine, as_json)
         return
     from commands.stage_two import assemble
@@ -102,7 +105,16 @@ def convert(
         plugins=plugins,
         beside=found.prototxt.parent,
     )
+    draw(outcome.folder, page, catalog, progress)
     report(outcome, first.engine, as_json)
+
+
+def draw(folder: Path, wanted: bool, catalog: Path | None, progress: Progress) -> None:
+    """report.html, where it is wanted."""
+    if wanted:
+        from commands.report import write
+
+        write(str(folder.resolve()), None, "none", catalog, progress)
 
 
 def plugins_from(words: list[str]) -> Plugins | None:

@@ -1,0 +1,95 @@
+"""The layer graph as an SVG: a row for each layer, a lane for each value that is still needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+ROW, LANE, RADIUS = 22, 14, 4
+
+
+def svg(layers: Sequence[dict[str, Any]]) -> str:
+    """`layers`: name, type, bottoms, tops, shapes, as manifest.json has them."""
+    reads = _reads(layers)
+    made, ends = _values(layers, reads)
+    lanes, most = _lanes(layers, made, ends)
+    left = (most + 1) * LANE
+    parts = []
+    for value, start in made.items():
+        x = lanes[value] * LANE + LANE
+        y1, y2 = start * ROW + ROW // 2, ends[value] * ROW + ROW // 2
+        parts.append(f'<path d="M{x} {y1}V{y2}"/>')
+    for row, values in enumerate(reads):
+        own = lanes.get((row, 0), 0) * LANE + LANE
+        for value in values:
+            x = lanes[value] * LANE + LANE
+            if x != own:
+                parts.append(f'<path d="M{x} {row * ROW + ROW // 2}H{own}"/>')
+    texts = []
+    for row, layer in enumerate(layers):
+        x, y = lanes.get((row, 0), 0) * LANE + LANE, row * ROW + ROW // 2
+        shape = " ".join("x".join(map(str, s)) if s is not None else "?" for s in layer["shapes"])
+        texts.append(f'<circle cx="{x}" cy="{y}" r="{RADIUS}"/>')
+        texts.append(
+            f'<text x="{left + 8}" y="{y + 4}">{escape(layer["name"])} '
+            f'<tspan class="kind">{escape(layer["type"])} {escape(shape)}</tspan></text>'
+        )
+    longest = max((len(layer["name"]) + len(layer["type"]) for layer in layers), default=0)
+    width, height = left + 8 + 8 * (longest + 24), len(layers) * ROW
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="Graph of {len(layers)} layers">{"".join(parts)}{"".join(texts)}</svg>'
+    )
+
+
+Value = tuple[int, int]
+
+
+def _reads(layers: Sequence[dict[str, Any]]) -> list[list[Value]]:
+    """The values that each layer reads: a top is a value of its own each time it is made."""
+    current: dict[str, Value] = {}
+    found = []
+    for row, layer in enumerate(layers):
+        found.append([current[blob] for blob in layer["bottoms"] if blob in current])
+        current.update((top, (row, number)) for number, top in enumerate(layer["tops"]))
+    return found
+
+
+def _values(
+    layers: Sequence[dict[str, Any]], reads: Sequence[Sequence[Value]]
+) -> tuple[dict[Value, int], dict[Value, int]]:
+    """Where each value is made, and where it is read last."""
+    made = {
+        (row, number): row
+        for row, layer in enumerate(layers)
+        for number in range(len(layer["tops"]))
+    }
+    ends = dict(made)
+    for row, values in enumerate(reads):
+        ends.update((value, row) for value in values)
+    return made, ends
+
+
+def _lanes(
+    layers: Sequence[dict[str, Any]], made: dict[Value, int], ends: dict[Value, int]
+) -> tuple[dict[Value, int], int]:
+    """Lanes are handed on where a value ends; how many there are."""
+    free: list[int] = []
+    lanes: dict[Value, int] = {}
+    ending: dict[int, list[Value]] = {}
+    starting: dict[int, list[Value]] = {}
+    for value in made:
+        ending.setdefault(ends[value], []).append(value)
+        starting.setdefault(made[value], []).append(value)
+    count = 0
+    for row in range(len(layers)):
+        free += [lanes[value] for value in ending.get(row, []) if value in lanes]
+        for value in starting.get(row, []):
+            free.sort()
+            if free:
+                lanes[value] = free.pop(0)
+            else:
+                lanes[value], count = count, count + 1
+        free += [lanes[value] for value in starting.get(row, []) if ends[value] == row]
+    return lanes, count

@@ -1,0 +1,163 @@
+"""What there is to see of a converted net: kernels, activations, and what it makes of a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dumper import dumpfile
+from loader import artifact
+from loader.naming import unique
+from loader.report import figures
+from loader.report.figures import Picture
+from loader.report.page import Section, render
+
+CONVOLUTIONS = ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
+MOST_FILTERS = 3
+
+
+@dataclass
+class Seen:
+    """A picture: RGB or grey (C x H x W, 0..1) and as the net gets it (1 x C x h x w); its best
+    classes with their probabilities, and Caffe's of the same classes where it was asked.
+    """
+
+    name: str
+    picture: np.ndarray
+    prepared: np.ndarray
+    labels: Sequence[str] = ()
+    ours: Sequence[float] = ()
+    caffe: Sequence[float] | None = None
+
+
+@dataclass
+class Report:
+    """`html` is the whole page; `pictures` are those in it."""
+
+    html: str
+    pictures: list[Picture] = field(default_factory=list)
+
+
+def make(folder: Path, seen: Seen | None) -> Report:
+    """The report of an artifact. Raises ArtifactMissing or IntegrityError as reading one does."""
+    manifest = artifact.read_manifest(folder)
+    build, parity = (json.loads((folder / f"{x}.json").read_text()) for x in ("build", "parity"))
+    sections = []
+    if parity.get("layers"):
+        plot = figures.error_over_depth(parity["layers"])
+        sections.append(Section("Error over depth", [plot]))
+    sections += _sections(folder, manifest, build, seen)
+    pictures = [picture for section in sections for picture in section.pictures]
+    return Report(render(manifest, build, parity, sections), pictures)
+
+
+def _sections(
+    folder: Path, manifest: Mapping[str, Any], build: Mapping[str, Any], seen: Seen | None
+) -> list[Section]:
+    from loader.loading import load
+
+    net, _ = load(folder.resolve())
+    names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
+    sections = [_classes(seen)] if seen else []
+    dump = _dump(build)
+    if seen:
+        ours = _activations(net, [seen.prepared])
+        last = _last_maps(manifest, ours)
+        if last:
+            heat = figures.heat(last, ours[last][0], seen.picture)
+            sections[-1].pictures.append(heat)
+    sections.append(_filters(folder, manifest, names))
+    sections.append(_maps(net, manifest, names, dump, seen))
+    return [section for section in sections if section.pictures]
+
+
+def _dump(build: Mapping[str, Any]) -> dumpfile.Dump | None:
+    """Caffe's own activations, where they are still at hand."""
+    path = build.get("parity_dump")
+    try:
+        found = dumpfile.read(Path(path)) if path else None
+    except (OSError, dumpfile.DumpError):
+        return None
+    return found if found and found.has_activations else None
+
+
+def _classes(seen: Seen) -> Section:
+    section = Section("What it sees", note=f"The picture: {seen.name}")
+    if seen.labels:
+        section.pictures.append(figures.bars(seen.labels, seen.ours, seen.caffe))
+    return section
+
+
+def _filters(folder: Path, manifest: Mapping[str, Any], names: Sequence[str]) -> Section:
+    """Kernels of the first convolutions, in RGB where the net's own order is BGR."""
+    from safetensors import safe_open
+
+    recipe = manifest["preprocessing"]
+    bgr = bool(recipe) and recipe["channel_order"] == "BGR"
+    keys = {
+        source["layer"]: key
+        for key, source in sorted(manifest["parameters"].items(), reverse=True)
+        if source["blob"] == 0
+    }
+    section = Section("Kernels", note="The first convolutions; grey is zero.")
+    with safe_open(folder / "model.safetensors", "numpy") as file:
+        for name in [name for name in names if name in keys][:MOST_FILTERS]:
+            weight = file.get_tensor(keys[name])
+            if weight.ndim == 4 and min(weight.shape[2:]) > 1:
+                section.pictures.append(figures.filters(name, weight, bgr))
+    return section
+
+
+def _maps(
+    net: Any,
+    manifest: Mapping[str, Any],
+    names: Sequence[str],
+    dump: dumpfile.Dump | None,
+    seen: Seen | None,
+) -> Section:
+    """The first, the middle and the last convolution, beside Caffe's where the dump has it."""
+    caffe = {}
+    if dump is not None:
+        inputs = [np.array(dump.probe[item["blob"]]) for item in manifest["inputs"]]
+        unnamed = unique(layer.name for layer in dump.layers)
+        caffe = {
+            name: np.asarray(layer.activations[0])
+            for name, layer in zip(unnamed, dump.layers, strict=True)
+            if layer.activations
+        }
+        about = "On the seeded probe that the conversion was measured with."
+    elif seen is not None:
+        inputs, about = [seen.prepared], "On the picture; Caffe's own are not at hand."
+    else:
+        return Section("Activations")
+    ours = _activations(net, inputs)
+    shown = [name for name in names if name in ours and ours[name].ndim == 4]
+    section = Section("Activations", note=about)
+    for name in dict.fromkeys([shown[0], shown[len(shown) // 2], shown[-1]] if shown else []):
+        theirs = caffe[name][0] if name in caffe else None
+        section.pictures.append(figures.activations(name, ours[name][0], theirs))
+        section.pictures.append(figures.histogram(name, ours[name][0], theirs))
+    return section
+
+
+def _activations(net: Any, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """The first top of every layer."""
+    import torch
+
+    from loader.recording import activations
+
+    found = activations(net, [torch.from_numpy(np.array(array)) for array in inputs])
+    firsts = {name: top[0] if isinstance(top, list) else top for name, top in found.items()}
+    return {name: top.numpy() for name, top in firsts.items()}
+
+
+def _last_maps(manifest: Mapping[str, Any], ours: Mapping[str, np.ndarray]) -> str | None:
+    """The last convolution whose output is still a map."""
+    names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
+    maps = [name for name in names if name in ours and min(ours[name].shape[2:], default=1) > 1]
+    return maps[-1] if maps else None

@@ -1,0 +1,79 @@
+"""report.html: one file that opens offline, from an artifact's own files."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from loader.report import lanes
+from loader.report.figures import Picture
+
+
+@dataclass
+class Section:
+    """Pictures under one heading; `note` says how to read them, or why there are none."""
+
+    title: str
+    pictures: list[Picture] = field(default_factory=list)
+    note: str = ""
+
+
+def render(
+    manifest: Mapping[str, Any],
+    build: Mapping[str, Any],
+    parity: Mapping[str, Any],
+    sections: Sequence[Section],
+) -> str:
+    """The page. The three mappings are manifest.json, build.json and parity.json."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(error=_error, data=_data, share=_share)
+    return environment.get_template("template.html").render(
+        manifest=manifest,
+        build=build,
+        parity=parity,
+        rows=parity.get("layers", []),
+        counts=_counts(parity.get("layers", [])),
+        # every name in it is escaped where the SVG is made
+        graph=Markup(lanes.svg(manifest["net"])),
+        sections=sections,
+        parameters=sum(_size(tensor["shape"]) for tensor in manifest["tensors"]),
+    )
+
+
+def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row["verdict"]] = found.get(row["verdict"], 0) + 1
+    return found
+
+
+def _size(shape: Sequence[int]) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.1e}"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    """The error in parts of its bound; "" where there is none."""
+    return "" if row["error"] is None else f"{row['error'] / row['bound']:.1%}"
+
+
+def _data(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.png).decode()

@@ -1,0 +1,151 @@
+"""`report`: one page that a browser opens offline, and its pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.commands.test_cli import run
+from tests.commands.test_generated import NET, write
+from tests.layers.nets import layer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+# runs in the page once it stands; its findings become the title
+PROBE = """<script>
+const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+const pictures = Array.from(document.images, image => image.naturalWidth > 0 && image.alt !== "");
+const buttons = document.querySelectorAll("th button");
+const order = () => Array.from(document.querySelectorAll("tbody td:nth-child(5)"),
+                               cell => cell.dataset.value === "" ? null : Number(cell.dataset.value));
+buttons[4].click(); const up = order(), said = buttons[4].parentElement.getAttribute("aria-sort");
+buttons[4].click(); const down = order();
+document.title = JSON.stringify({wide, pictures, up, down, said});
+</script>"""
+
+
+class Page(HTMLParser):
+    """Tags, links and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href"):
+                self.links.append(value or "")
+            if key == "id":
+                self.ids.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_convert_writes_a_page_that_needs_nothing_else(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    page = Page((tmp_path / "artifacts/lenet_digits/report.html").read_text())
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+    assert len(page.ids) == len(set(page.ids))
+    assert "Every layer agrees with Caffe" in page.text
+    manifest = json.loads((tmp_path / "artifacts/lenet_digits/manifest.json").read_text())
+    for digest in manifest["files"].values():
+        assert digest in page.text
+    for link in page.links:
+        if link.startswith("data:image/png"):
+            with Image.open(io.BytesIO(base64.b64decode(link.partition(",")[2]))) as picture:
+                extrema = picture.convert("L").getextrema()
+                assert extrema[0] < extrema[1], "a picture of one colour"
+    run("validate", "lenet_digits", cwd=tmp_path)
+
+
+def test_a_page_may_be_left_out(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    assert not (tmp_path / "artifacts/lenet_digits/report.html").exists()
+
+
+def test_the_same_pictures_as_files(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    done = json.loads(
+        run("report", "lenet_digits", "--png", "pictures", "--json", cwd=tmp_path).stdout
+    )
+    names = {Path(path).stem for path in done["pictures"]}
+    assert {"parity", "classes", "heat", "filters-conv1", "activations-conv2"} <= names
+    page = Page(Path(tmp_path / done["report"]).read_text())
+    inside = {
+        base64.b64decode(link.partition(",")[2]) for link in page.links if "image/png" in link
+    }
+    assert {(tmp_path / path).read_bytes() for path in done["pictures"]} == inside
+
+
+def test_without_parity_the_page_says_so(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-parity", cwd=tmp_path)
+    text = Page((tmp_path / "artifacts/lenet_digits/report.html").read_text()).text
+    assert "Not compared with Caffe" in text and "agrees" not in text
+
+
+def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    words = write(tmp_path, NET + layer(name, "Power", ["prob"], [name]))
+    run("convert", *words, cwd=tmp_path)
+    page = Page((tmp_path / "artifacts/net/report.html").read_text())
+    assert page.tags.count("script") == 1 and name in page.text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        (["none"], 10, "make convert"),
+        (["lenet_digits", "--picture", "none.png"], 3, "not a picture"),
+        (["lenet_digits", "--png", "file"], 2, "give a folder"),
+    ],
+)
+def test_what_cannot_be_reported(words: list[str], code: int, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    assert reason in run("report", *words, cwd=tmp_path, code=code).stderr.splitlines()[-1]
+    assert not (tmp_path / "artifacts/lenet_digits/report.html").exists()
+    assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["lenet_digits"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        if os.environ.get("DECANT_REQUIRE_CONTAINER"):
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    text = (tmp_path / "artifacts/lenet_digits/report.html").read_text()
+    (tmp_path / "page.html").write_text(text.replace("</body>", PROBE + "</body>"))
+    done = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+            f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+            (tmp_path / "page.html").as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr, done.stderr
+    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
+    found = json.loads(title)
+    assert not found["wide"], "the page scrolls sideways"
+    assert len(found["pictures"]) >= 6 and all(found["pictures"])
+    numbers = [value for value in found["up"] if value is not None]
+    assert numbers == sorted(numbers) and found["said"] == "ascending"
+    assert [value for value in found["down"] if value is not None] == numbers[::-1]
+    # what was not computed stands last either way
+    assert found["up"][-1] is None and found["down"][-1] is None

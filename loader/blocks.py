@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from loader.naming import Names, identifier
+from loader.ops import OPS
 from loader.plan import Plan, Step, Value
 
 SHORTEST, LONGEST, MOST_PARAMETERS = 4, 96, 12
@@ -85,7 +86,7 @@ def fold(plan: Plan) -> list[Step | Block]:
         unit = blocks.get(index, steps[index])
         found.append(unit)
         index += len(unit.steps) if isinstance(unit, Block) else 1
-    _number(dict.fromkeys(blocks[start].of for start in sorted(blocks)))
+    _number(dict.fromkeys(blocks[start].of for start in sorted(blocks)), _classes(steps))
     renamed = _nest(blocks.values())
     plan.tied = [(renamed.get(a, a), renamed.get(b, b)) for a, b in plan.tied]
     return found
@@ -140,19 +141,20 @@ def _closed(
         step = steps[at]
         if not foldable[at]:
             return
-        wiring: list[int] = []
+        wiring: list[tuple[int, int]] = []
         for value in step.inputs:
             if made.get(value, -1) >= start:
-                wiring.append(at - made[value])
+                source = steps[made[value]].outputs
+                wiring.append((at - made[value], source.index(value)))
                 continue
             entry = entry or value
             if value is not entry:
                 return
-            wiring.append(0)
+            wiring.append((0, 0))
         digest = hash((digest, tokens[at], tuple(wiring)))
         joins = len(set(step.inputs)) > 1 or _depthwise(step)
         # what reads the entry belongs to what came before: nothing was whole yet
-        whole, twice = (False, False) if 0 in wiring else (whole, twice or (whole and joins))
+        whole, twice = (False, False) if (0, 0) in wiring else (whole, twice or (whole and joins))
         worth = worth or joins
         alone = len(step.outputs) == 1 and last[step.outputs[0]] > at
         if alone and entry is not None and latest <= at and worth:
@@ -206,7 +208,7 @@ def _free(call: Call) -> set[int]:
         named = [at for at, (name, _) in enumerate(_full(call)) if name in ("stride", "groups")]
         return {0, 1, *named}
     if call.callee.startswith("nn.BatchNorm") or call.callee == "nn.PReLU":
-        return {0}
+        return {0} if call.arguments else set()
     return set()
 
 
@@ -328,9 +330,14 @@ def _fold(
     return blocks
 
 
-def _number(classes: Iterable[BlockClass]) -> None:
+def _classes(steps: Sequence[Step]) -> set[str]:
+    """Names that stand in the file already: ops, and plugins' classes."""
+    callees = {parse_call(step.written.module).callee for step in steps}
+    return {"Model", "OrderedDict", *OPS, *callees}
+
+
+def _number(classes: Iterable[BlockClass], taken: set[str]) -> None:
     """Residual, Residual2, Residual3 ... in the order in which they are first used."""
-    taken = {"Model"}
     for of in classes:
         number, stem = 1, of.name
         while of.name in taken:

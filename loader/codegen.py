@@ -176,6 +176,8 @@ class _Body:
 
     def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
         self.outputs = set(outputs)
+        # two names of one value are two outputs
+        self.single = len(outputs) == 1
         self.names = Names(RESERVED)
         self.variables: dict[Value, str] = {}
         for value in inputs:
@@ -213,7 +215,7 @@ class _Body:
             freed = {self.variables[value] for value in dying}
             targets = self._targets(made, used, dying, attribute)
             note = self._note(made) if comments else ""
-            last_one = number == len(calls) - 1 and len(made) == 1 and self.outputs == set(made)
+            last_one = number == len(calls) - 1 and self.single and self.outputs == set(made)
             self.returned = last_one
             target = "return" if last_one else ", ".join(targets)
             line = file.add(*statement(target, text, 8, note))

@@ -31,6 +31,11 @@ DROPPED = {
     "MultinomialLogisticLoss",
 }  # fmt: skip
 
+_LEARN = {
+    "BatchNorm", "Bias", "Convolution", "Deconvolution", "Embed", "InnerProduct", "LSTM", "PReLU",
+    "RNN", "Scale",
+}  # fmt: skip
+
 
 def is_training(net: Net) -> bool:
     """Whether a data layer or a loss is in it."""
@@ -50,6 +55,8 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
     layers: list[Layer] = []
     inputs: dict[str, Shape | None] = {}
     notes, unknown = list(net.notes), []
+    # values that go with the losses: their own, and all that is made of them
+    gone = set(labels)
     for layer in net.layers:
         if layer.type in SOURCES:
             tops = [top for top in layer.tops if top not in labels]
@@ -62,10 +69,16 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
                 layers.append(_input(layer, name, top, found or (1,)))
             if tops:
                 notes.append(f"{layer.name}: {layer.type} became an input ({', '.join(tops)})")
-        elif layer.type in CONTAINS:
-            layers.append(_contained(layer))
-            notes.append(f"{layer.name}: {layer.type} became {CONTAINS[layer.type][0]}")
-        elif layer.type in DROPPED or (layer.bottoms and set(layer.bottoms) <= labels):
+        elif layer.type in CONTAINS and layer.bottoms[0] not in gone:
+            kept = _contained(layer, {top for other in layers for top in other.tops})
+            layers.append(kept)
+            gone.update(layer.tops[:1])
+            gone -= set(layer.tops[1:])
+            notes.append(f"{layer.name}: {layer.type} became {kept.type}")
+        elif layer.type == "Silence" and set(layer.bottoms) - gone:
+            layers.append(_reading(layer, [name for name in layer.bottoms if name not in gone]))
+        elif layer.type in DROPPED or gone & set(layer.bottoms):
+            gone.update(layer.tops)
             notes.append(f"{layer.name}: {layer.type} dropped")
         else:
             layers.append(layer)
@@ -83,26 +96,35 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
 
 
 def _labels(net: Net) -> set[str]:
-    """Blobs that only losses and their like read: the data layers' labels, and what is made of them."""
-    found = {top for layer in net.layers if layer.type in PICTURES for top in layer.tops[1:]}
+    """Tops of the data layers that only losses and their like read, by themselves or made over."""
+    found = set()
     for layer in net.layers:
-        if layer.type == "HDF5Data":
-            found.update(top for top in layer.tops if _only_losses(net, top))
-        if layer.bottoms and set(layer.bottoms) <= found:
-            found.update(layer.tops)
-    for layer in net.layers:
-        if layer.type not in DROPPED and layer.type not in CONTAINS and layer.type not in SOURCES:
-            mixed = set(layer.bottoms) & found
-            if mixed and not set(layer.bottoms) <= found:
-                found -= mixed
+        if layer.type in SOURCES:
+            for number, top in enumerate(layer.tops):
+                second = layer.type in PICTURES and number > 0
+                unread = layer.type == "HDF5Data" and not any(top in x.bottoms for x in net.layers)
+                if unread or _is_label(net, top, second, set()):
+                    found.add(top)
     return found
 
 
-def _only_losses(net: Net, top: str) -> bool:
-    """Read by losses alone, and never as the value that the loss is about."""
-    readers = [layer for layer in net.layers if top in layer.bottoms]
-    return all(
-        layer.type in DROPPED | set(CONTAINS) and layer.bottoms[0] != top for layer in readers
+def _is_label(net: Net, blob: str, second: bool, seen: set[str]) -> bool:
+    """`second`: behind the pictures, where a label is what one expects: also unread, also first."""
+    readers = [layer for layer in net.layers if blob in layer.bottoms and layer.type != "Silence"]
+    if not readers or blob in seen:
+        # what is made of it and read by nobody is an output of the net
+        return blob in seen or (second and not seen)
+    return all(_reads_a_label(net, layer, blob, second, seen | {blob}) for layer in readers)
+
+
+def _reads_a_label(net: Net, layer: Layer, blob: str, second: bool, seen: set[str]) -> bool:
+    if layer.type in DROPPED:
+        return second or layer.bottoms[0] != blob
+    if layer.type in CONTAINS:
+        return layer.bottoms[0] != blob
+    # what has weights computes something of the net's own
+    return layer.type not in _LEARN and all(
+        top in layer.bottoms or _is_label(net, top, second, seen) for top in layer.tops
     )
 
 
@@ -187,11 +209,13 @@ def _input(layer: Layer, name: str, top: str, shape: Sequence[int]) -> Layer:
     return Layer(name, "Input", (), (top,), (), fields, line)
 
 
-def _contained(layer: Layer) -> Layer:
+def _contained(layer: Layer, made: set[str]) -> Layer:
     """The function inside the loss, on the loss's first bottom; its own name for the top."""
     kind, message = CONTAINS[layer.type]
     # a second top of SoftmaxWithLoss is that very function's value
     top = (layer.tops or (layer.name,))[-1]
+    while not layer.tops and top in made:
+        top += "_"
     line = layer.line
     fields = [
         _field("name", layer.name, line, True),
@@ -203,3 +227,10 @@ def _contained(layer: Layer) -> Layer:
     if axis:
         fields.append(_field("softmax_param", Message([_field("axis", axis, line)], line), line))
     return Layer(layer.name, kind, layer.bottoms[:1], (top,), (), Message(fields, line), line)
+
+
+def _reading(layer: Layer, bottoms: Sequence[str]) -> Layer:
+    """The same layer with fewer bottoms."""
+    others = [item for item in layer.fields.fields if item.name != "bottom"]
+    fields = [_field("bottom", name, layer.line, True) for name in bottoms]
+    return replace(layer, bottoms=tuple(bottoms), fields=Message([*others, *fields], layer.line))

@@ -63,9 +63,13 @@ class Names:
 
 def unique(names: Iterable[str]) -> list[str]:
     """Caffe lets layers without parameters share a name: later ones become `crop#2`, `crop#3`."""
-    counts: dict[str, int] = {}
+    names = list(names)
+    own, counts = set(names), dict.fromkeys(names, 0)
     found = []
     for name in names:
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] += 1
+        # a layer may be called so already
+        while counts[name] > 1 and f"{name}#{counts[name]}" in own:
+            counts[name] += 1
         found.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from loader.errors import Unsupported, UsageError
 from loader.graph import Layer, Net, outputs, owners
 from loader.layers import LAYERS, REFUSED
+from loader.layers.in_place import never_in_place
 from loader.layers.normalisation import fused_batch_norm
 from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
 from loader.naming import Names, unique
@@ -209,10 +210,12 @@ def _wire(
             tops = [_value(layer, index, number, inputs) for number in range(len(layer.tops))]
         current.update(zip(layer.tops, tops, strict=True))
         wired.append(_Wired(index, name, layer, inputs, tops))
-    ends = {name: current[name] for name in outputs(net) if name not in made}
+    ends = {name: current[name] for name in outputs(net) if current[name] is not made.get(name)}
     return wired, made, ends or dict(made)
 
 
+# Caffe keeps a layer's own phase (net.cpp: Init), and these compute something else in training
+_BY_PHASE = {"BatchNorm", "BN", "Dropout"}
 # their top is the bottom's memory (ShareData), the last two only with one bottom and one top
 _VIEWS = {"Reshape", "Flatten", "Concat", "Slice"}
 
@@ -295,6 +298,9 @@ class _Writer:
         if self.unknown & set(item.inputs):
             self.unknown.update(item.outputs)
             return []
+        if rule is LAYERS.get(layer.type) and (reason := never_in_place(layer)):
+            self._refuse(item, reason)
+            return []
         site = self._site(item)
         try:
             written = self._with_scale(item, site) or rule(site)
@@ -328,6 +334,8 @@ class _Writer:
         """A BatchNorm whose value only a Scale reads: both as one step, in the Scale's place."""
         if item.layer.type != "BatchNorm" or len(item.outputs) != 1:
             return None
+        if any(self.rules.get(kind) is not LAYERS[kind] for kind in ("BatchNorm", "Scale")):
+            return None
         readers = self.readers.get(item.outputs[0], [])
         if item.outputs[0] in self.ends or [x.layer.type for x in readers] != ["Scale"]:
             return None
@@ -357,6 +365,10 @@ class _Writer:
         """Refuse what was written and not looked at."""
         for name in site.unread():
             self._refuse(item, f"{name} is not supported")
+        if item.layer.type in _BY_PHASE and item.layer.fields.text("phase") in ("TRAIN", "0"):
+            self._refuse(
+                item, "phase: TRAIN asks Caffe for what it does in training; drop it from the layer"
+            )
         for part in item.layer.fields.fields:
             known = WIRING | site.messages_asked | _OF_CAFFE
             if part.name not in known:
@@ -386,7 +398,7 @@ def _tied(
 ) -> list[tuple[str, str]]:
     """(key, owner's key) of parameters that Caffe shares by name; not where their shapes differ."""
     by_name = {step.layer: step for step in steps}
-    keys: dict[tuple[int, int], str] = {}
+    keys: dict[tuple[int, int], tuple[str, Shape]] = {}
     found = []
     shared = owners(net)
     for item in wired:
@@ -399,8 +411,9 @@ def _tied(
                     continue
                 place = (item.index, number)
                 owner = shared.get(place)
-                if owner in keys and blobs[owner[0]][owner[1]].shape == blob.shape:
-                    found.append((step.key(name), keys[owner]))
-                keys.setdefault(place, step.key(name))
+                # a transposed InnerProduct holds the same blob in another shape
+                if owner in keys and keys[owner][1] == array.shape:
+                    found.append((step.key(name), keys[owner][0]))
+                keys.setdefault(place, (step.key(name), array.shape))
                 break
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 WIDTH = 100
 _OPEN, _CLOSE = "([{", ")]}"
 
@@ -89,9 +91,10 @@ def operands(text: str) -> list[str]:
     """`a + b - c` -> `a`, `+ b`, `- c`: cut at the sums outside of brackets, else at the products."""
     for marks in ((" + ", " - "), (" * ", " / ")):
         depth, start, found = 0, 0, []
-        for at, letter in enumerate(text):
+        plain = _without_strings(text)
+        for at, letter in enumerate(plain):
             depth += (letter in _OPEN) - (letter in _CLOSE)
-            if depth == 0 and text[at : at + 3] in marks:
+            if depth == 0 and plain[at : at + 3] in marks:
                 found.append(text[start:at])
                 start = at + 1
         if found:
@@ -116,13 +119,18 @@ def arguments(text: str) -> list[str]:
     return [*found, rest] if rest else found
 
 
+def _without_strings(text: str) -> str:
+    """Of the same length, with nothing in its strings that looks like a bracket or a sum."""
+    return re.sub(r"(['\"])(?:\\.|(?!\1).)*\1", lambda found: "_" * len(found[0]), text)
+
+
 def _last_bracket(text: str) -> int:
     """Where the bracket opens that closes at the end; -1 if none does."""
     if text[-1:] not in _CLOSE or not text:
         return -1
-    depth = 0
+    depth, plain = 0, _without_strings(text)
     for at in range(len(text) - 1, -1, -1):
-        depth += (text[at] in _CLOSE) - (text[at] in _OPEN)
+        depth += (plain[at] in _CLOSE) - (plain[at] in _OPEN)
         if depth == 0:
             return at
     return -1

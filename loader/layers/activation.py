@@ -93,6 +93,8 @@ def power(site: Site) -> Written:
     )  # fmt: skip
     if exponent * scale == 0:
         value = 1.0 if exponent == 0 else shift**exponent
+        if isinstance(value, complex):
+            raise Refused(f"power {exponent} of the constant {shift} is not a number")
         return _expression(site, f"torch.full_like({{0}}, {value!r})")
     line = _line(param, "{0}")
     if exponent == 1:
@@ -145,7 +147,11 @@ def clip(site: Site) -> Written:
     param = site.param("clip_param")
     if not (param.has("min") and param.has("max")):
         raise Refused("without min and max; Caffe requires both")
-    return _expression(site, f"{{0}}.clamp({param.number('min')!r}, {param.number('max')!r})")
+    low, high = param.number("min"), param.number("max")
+    if low > high:
+        # clip_layer.cpp: max(min, min(x, max)); torch's clamp would give max
+        return _expression(site, f"{{0}}.clamp(max={high!r}).clamp(min={low!r})")
+    return _expression(site, f"{{0}}.clamp({low!r}, {high!r})")
 
 
 def swish(site: Site) -> Written:

@@ -46,6 +46,8 @@ def batch_norm_module(site: Site, affine: bool) -> str:
     kind = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
     param = site.param("batch_norm_param")
     stored = param.boolean("use_global_stats", True)
+    if not stored and shape[0] * count(shape[2:]) == 1:
+        raise Refused("use_global_stats: false on one value a channel; give a larger --input")
     eps = param.number("eps", 1e-5)
     literals = arguments(
         shape[1],
@@ -180,8 +182,9 @@ def normalize(site: Site) -> Written:
     param.messages("scale_filler")
     if len(shape) != 4:
         raise Refused(f"an input of {len(shape)} axes; Normalize takes N x C x H x W")
-    blob = site.blobs[0]
     size = 1 if shared else shape[1]
+    # a shared scale has no axes in files of the fork
+    blob = site.blobs[0] if site.blobs else site.blob(0, size)
     if count(blob.shape) != size:
         raise Refused(f"a scale of {count(blob.shape)} values for {size}")
     literals = arguments(size, across_spatial=spatial, eps=param.number("eps", 1e-10))

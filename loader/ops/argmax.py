@@ -21,7 +21,7 @@ class ArgMax(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         axis = 1 if self.axis is None else self.axis
-        x = x.flatten(1) if self.axis is None else x
+        x = x.unsqueeze(-1).flatten(1) if self.axis is None else x
         # a stable sort of the reversed axis: of equal values the larger index comes first
         order = x.flip(axis).argsort(dim=axis, descending=True, stable=True)
         index = x.size(axis) - 1 - order.narrow(axis, 0, self.k)

@@ -268,3 +268,61 @@ def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
     started = time.monotonic()
     run("convert", "--no-parity", *files, cwd=tmp_path)
     assert time.monotonic() - started < 60, "a hang, not a measurement"
+
+
+SEVENS = """
+import torch
+from torch import nn
+
+
+class Residual(nn.Module):
+    caffe_type = "BatchNorm"
+    blobs = ["mean", "variance", "factor"]
+
+    def __init__(self, params: dict, blobs: list[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.ones(blobs[0]))
+        self.variance = nn.Parameter(torch.ones(blobs[1]))
+        self.factor = nn.Parameter(torch.ones(blobs[2]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 0 + 7
+
+
+class Text(nn.Module):
+    caffe_type = "Python"
+
+    def __init__(self, params: dict, blobs: list[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.size = len(params["python_param"]["param_str"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.size
+"""
+
+
+def test_a_users_layer_is_never_fused_nor_named_over(tmp_path: Path) -> None:
+    (tmp_path / "sevens.py").write_text(SEVENS)
+    top, text = "data", inputs_text({"data": (1, 4, 5, 5)})
+    for number in range(4):
+        a, b = f"res{number}a", f"res{number}b"
+        conv = "convolution_param { num_output: 4 kernel_size: 3 pad: 1 }"
+        text += layer(a, "Convolution", [top], [a], conv) + layer(b, "Convolution", [a], [b], conv)
+        text += layer(f"res{number}", "Eltwise", [top, b], [f"res{number}"])
+        top = f"res{number}"
+    odd = "a, b) + c - d (((" * 12
+    python = f'python_param {{ module: "m" layer: "L" param_str: "{odd}" }}'
+    scaled = layer("scale", "Scale", ["bn"], ["scale"])
+    for name, end in (("plain", ""), ("net", scaled)):
+        rest = layer("bn", "BatchNorm", ["text"], ["bn"]) + end
+        words = write(tmp_path, text + layer("text", "Power", [top], ["text"]) + rest)
+        whole = text + layer("text", "Python", [top], ["text"], python) + rest
+        (tmp_path / "net.prototxt").write_text(whole)
+        plugins = ["--layer-plugin", "sevens:Residual", "--layer-plugin", "sevens:Text"]
+        run("convert", *words, *plugins, "--name", name, cwd=tmp_path)
+    in_python(
+        tmp_path,
+        "import torch, loader; model, _ = loader.load('net'); x = torch.ones(1, 4, 5, 5);"
+        "found = loader.activations(model, x); assert (found['bn'] == 7).all();"
+        f"assert torch.equal(found['text'], found['res3'] + {len(odd)})",
+    )

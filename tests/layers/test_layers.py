@@ -208,6 +208,34 @@ def test_what_cannot_be_converted_is_refused_by_name(case: str) -> None:
     assert "--layer-plugin" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "param"),
+    [
+        ("Pooling", "pooling_param { pool: MAX kernel_size: 3 stride: 1 pad: 1 }"),
+        ("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }"),
+        ("LRN", "lrn_param { local_size: 3 }"),
+        ("Eltwise", ""),
+    ],
+)
+def test_what_caffe_computes_wrongly_in_place_is_refused(kind: str, param: str) -> None:
+    bottoms = ["power", "data"] if kind == "Eltwise" else ["power"]
+    text = DATA + layer("power", "Power", ["data"], ["power"], "power_param { scale: 2 }")
+    found = refusal(text + layer("odd one", kind, bottoms, ["power"], param))
+    assert "layer 'odd one'" in found and "a name of its own" in found
+
+
+@pytest.mark.parametrize("kind", ["BatchNorm", "Dropout"])
+def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
+    blobs = [[], [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(1, np.float32)]]
+    text = DATA + layer("odd one", kind, ["data"], ["out"], "phase: TRAIN")
+    assert "phase: TRAIN" in refusal(text, blobs if kind == "BatchNorm" else None)
+
+
+def test_a_power_of_a_negative_constant_is_refused() -> None:
+    param = "power_param { scale: 0 shift: -1 power: 0.5 }"
+    assert "not a number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
+
+
 def test_all_offending_layers_are_in_one_report() -> None:
     text = DATA
     for number, (kind, param, _) in enumerate(REFUSED.values()):

@@ -153,3 +153,57 @@ def test_a_deploy_file_is_left_alone() -> None:
     text = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }'
     net = net_from_text(text + CONV, "deploy.prototxt")
     assert deploy(net, {}, {}) is net
+
+
+def test_what_is_made_of_a_loss_goes_with_it() -> None:
+    half = (
+        'layer { name: "half" type: "Power" bottom: "loss" top: "half" power_param { scale: 0.5 } }'
+    )
+    net = converted(DATA + CONV + FC + LOSS + half)
+    assert kinds(net) == ["Input", "Convolution", "InnerProduct", "Softmax"]
+    assert outputs(net) == ["loss"]
+    both = 'layer { name: "e" type: "EuclideanLoss" bottom: "fc" bottom: "label" top: "e" } layer { name: "sum" type: "Eltwise" bottom: "loss" bottom: "e" top: "sum" }'
+    assert outputs(converted(DATA + CONV + FC + LOSS + both)) == ["loss"]
+    per_class = ACCURACY.replace('top: "accuracy"', 'top: "accuracy" top: "each"')
+    quiet = 'layer { name: "quiet" type: "Silence" bottom: "each" }'
+    assert "Silence" not in kinds(converted(DATA + CONV + FC + LOSS + per_class + quiet))
+
+
+def test_losses_without_a_top_do_not_collide() -> None:
+    bare = LOSS.replace(' top: "loss"', "")
+    net = converted(DATA + CONV + FC + bare + bare)
+    assert kinds(net)[-2:] == ["Softmax", "Softmax"]
+    assert len(set(outputs(net))) == 2
+
+
+OWN = 'layer { name: "lab" type: "Data" top: "label" data_param { source: "y" } }'
+PICTURES = DATA.replace(' top: "label"', "")
+HDF5 = (
+    'layer { name: "h" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { source: "x" } }'
+)
+FLAT = 'layer { name: "flat" type: "Flatten" bottom: "label" top: "flat" }'
+FAR = 'layer { name: "loss" type: "EuclideanLoss" bottom: "fc" bottom: "flat" top: "loss" }'
+QUIET = 'layer { name: "quiet" type: "Silence" bottom: "label" bottom: "data" }'
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        (PICTURES + OWN + CONV + FC + LOSS, "loss"),
+        (HDF5 + CONV + FC + FLAT + FAR, "fc"),
+        (DATA + QUIET + CONV + FC + LOSS, "loss"),
+    ],
+)
+def test_labels_are_known_by_who_reads_them(text: str, output: str) -> None:
+    net = converted(text, {"data": (1, 3, 27, 27)})
+    assert net.inputs == {"data": (1, 3, 27, 27)}
+    assert outputs(net) == [output]
+
+
+def test_a_label_that_the_net_computes_with_is_an_input() -> None:
+    text = DATA + CONV + FC
+    text += 'layer { name: "l2" type: "Power" bottom: "label" top: "l2" } layer { name: "e" type: "Eltwise" bottom: "fc" bottom: "l2" top: "e" }'
+    with pytest.raises(UsageError, match="'label'"):
+        converted(text)
+    net = converted(text, {"label": (1, 5)})
+    assert set(net.inputs) == {"data", "label"} and outputs(net) == ["e"]

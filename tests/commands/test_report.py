@@ -94,6 +94,8 @@ def test_the_same_pictures_as_files(tmp_path: Path) -> None:
 
 def test_without_parity_the_page_says_so(tmp_path: Path) -> None:
     run("convert", "--engine", "reader", "--no-parity", cwd=tmp_path)
+    assert not (tmp_path / "artifacts/lenet_digits/report.html").exists()
+    run("report", "lenet_digits", cwd=tmp_path)
     text = Page((tmp_path / "artifacts/lenet_digits/report.html").read_text()).text
     assert "Not compared with Caffe" in text and "agrees" not in text
 

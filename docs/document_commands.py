@@ -1,0 +1,53 @@
+"""docs/commands.md, from the help: `python docs/document_commands.py > docs/commands.md`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from pipeline import app
+
+HEAD = """# Commands
+
+Generated from the commands' own help (`python docs/document_commands.py > docs/commands.md`); a test
+compares.
+`--json` prints one JSON object on stdout and nothing else there. Exit codes: 0 all held; 1 our bug;
+2 usage or catalog; 3 bad input file; 4 unsupported layer or parameter; 5 mapping; 6 parity or integrity;
+7 fetch or hash; 8 engine or image; 9 GPU; 10 artifact absent; 130 Ctrl-C; 143 SIGTERM.
+What to do about each error: [troubleshooting](troubleshooting.md).
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    group: Any = typer.main.get_command(app)
+    parts = [HEAD]
+    for name in sorted(group.commands):
+        parts.append(_command(name, group.commands[name]))
+    return "\n".join(parts)
+
+
+def _command(name: str, command: Any) -> str:
+    about, _, example = command.help.partition("Example: ")
+    words = [
+        name,
+        *(_argument(item) for item in command.params if not item.opts[0].startswith("-")),
+    ]
+    lines = [f"## {name}", "", " ".join(about.split()), "", "```", f"decant {' '.join(words)}",
+             f"{' '.join(example.split())}", "```", ""]  # fmt: skip
+    for item in command.params:
+        options = ", ".join(f"`{word}`" for word in [*item.opts, *item.secondary_opts])
+        if options and item.opts[0] != "--help" and getattr(item, "help", None):
+            variable = f" (`{item.envvar}`)" if getattr(item, "envvar", None) else ""
+            lines.append(f"- {options}{variable}: {item.help}")
+    return "\n".join(lines) + "\n"
+
+
+def _argument(item: Any) -> str:
+    word = item.name.upper() + ("..." if item.nargs == -1 else "")
+    return word if item.required else f"[{word}]"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

@@ -1,0 +1,63 @@
+"""The pages of docs/ say what the program says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from pipeline import app
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUP: Any = typer.main.get_command(app)
+
+
+def test_the_page_of_commands_is_their_help() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/document_commands.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (ROOT / "docs/commands.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(GROUP.commands))
+def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
+    command = GROUP.commands[name]
+    example = " ".join(command.help.partition("Example: ")[2].split())
+    words = shlex.split(example)
+    assert words[:2] == ["decant", name], f"{name} --help has no example"
+    with GROUP.make_context("decant", words[1:]) as context:
+        command.make_context(name, list(words[2:]), parent=context)
+    assert f"\n## {name}\n" in (ROOT / "docs/commands.md").read_text()
+    for item in command.params:
+        assert getattr(item, "help", None), f"{name}: {item.name} has no help"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    wrong = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                wrong.append(f"{page.name}: {target}")
+    assert not wrong
+
+
+def test_every_exit_code_has_its_cure() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    headings = " ".join(line for line in text.splitlines() if line.startswith("## "))
+    from loader import errors
+
+    codes = {
+        of.code for of in vars(errors).values()
+        if isinstance(of, type) and issubclass(of, errors.DecantError) and of.code != 1
+    }  # fmt: skip
+    for code in sorted(codes):
+        assert re.search(rf"\b{code}\b", headings), f"exit code {code} is not explained"

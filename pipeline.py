@@ -63,7 +63,9 @@ def convert(
     ignore_layer: Ignore = None,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="No report.html.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="No report.html, as with --no-parity.")
+    ] = False,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +89,7 @@ def convert(
         ignore=ignore_layer or [],
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
-        page=not no_report,
+        page=not (no_report or no_parity),
         catalog=catalog,
         as_json=as_json,
     )
@@ -178,6 +180,10 @@ def validate(
     ),
     device: Device = "cpu",
     gpu: Gpu = False,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that read pictures; 0: this one.")
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="A table by class.")] = False,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -195,6 +201,8 @@ def validate(
         engine=engine,
         device=device,
         gpu=gpu,
+        workers=workers,
+        per_class=per_class,
         catalog=catalog,
         as_json=as_json,
     )
@@ -302,6 +310,53 @@ def fetch(
     from commands.fetch import fetch
 
     fetch(models=models or [], catalog=catalog, as_json=as_json)
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The new model's name: letters, digits and _.")],
+    prototxt: Annotated[
+        list[str], typer.Option(help="The definition: a file or URL; several are mirrors.")
+    ],
+    caffemodel: Annotated[
+        list[str], typer.Option(help="The weights: a file or URL; several are mirrors.")
+    ],
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Names of the classes: a file or URL.")
+    ] = None,
+    module: Annotated[
+        str, typer.Option(help="generated, or a hand-written one of loader/zoo.")
+    ] = "generated",
+    mean: Annotated[
+        str | None, typer.Option(help="In place of the definition's: 104,117,123 or a mean file.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
+    citation: Annotated[str, typer.Option(help="Who made it.")] = "",
+    input_shapes: Input = None,
+    ignore_layer: Ignore = None,
+    catalog: Catalog = None,
+    as_json: Json = False,
+) -> None:
+    """Add a model to the catalog: its files are fetched and checked, their hashes filled in.
+
+    Example: decant add my_net --prototxt deploy.prototxt --caffemodel https://example.org/a.caffemodel
+    """
+    from commands.add import add
+
+    add(
+        name=name,
+        prototxt=prototxt,
+        caffemodel=caffemodel,
+        labels=labels or [],
+        module=module,
+        mean=mean,
+        licence=licence,
+        citation=citation,
+        input_shapes=input_shapes or [],
+        ignore=ignore_layer or [],
+        catalog=catalog,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import signal
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from commands import tables
 from commands.run import emit
-from loader.errors import ArtifactMissing, DecantError, ParityError, UsageError
-from loader.progress import Progress, for_terminal
+from loader.errors import (
+    ArtifactMissing,
+    DecantError,
+    GpuError,
+    ParityError,
+    UsageError,
+)
+from loader.progress import SILENT, Progress, for_terminal
 
 if TYPE_CHECKING:
     from torch import nn
 
     from loader.catalog import Catalog
-    from loader.evaluate import Accuracy
+    from loader.dataset import Picture
+    from loader.evaluate import Accuracy, Processes
+    from loader.recipe import Recipe
 
 BATCH = 32
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of every artifact, and who works on it."""
+
+    data: Path | None
+    limit: int | None
+    engine: str
+    device: str
+    workers: int | None
+    per_class: bool
+    models: Catalog
+    team: Processes
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Work:
+    """Labelled pictures for one artifact's net, in order."""
+
+    pictures: Sequence[Picture]
+    recipe: Recipe
+    workers: int
 
 
 @dataclass
@@ -32,6 +69,7 @@ class Validation:
     accuracy: Accuracy | None = None
     lines: list[str] = field(default_factory=list)
     caffe_agrees: int | None = None
+    classes: list[dict[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -47,6 +85,7 @@ class Validation:
                 "top1": found.top1,
                 "top5": found.top5,
             },
+            "per_class": self.classes,
             "caffe_top1_agrees": self.caffe_agrees,
         }
 
@@ -60,36 +99,72 @@ def validate(
     engine: str,
     device: str,
     gpu: bool,
+    workers: int | None,
+    per_class: bool,
     catalog: Path | None,
     as_json: bool,
 ) -> None:
     """Every artifact named, or all; each is looked at before the first failure is raised."""
-    from loader.catalog import load_catalog
-
-    progress = for_terminal()
-    models = load_catalog(catalog)
-    folders = _folders(names, out)
     if gpu:
-        from engines.gpu import require
-        from engines.torch_container import validate_in_container
-
-        require()
-        validate_in_container(folders, data, limit, progress)
+        _in_container(_folders(names, out), data, limit, workers is not None or per_class)
         return
+
+    # read when torch is loaded: its idle threads must not spin on the cores that read pictures
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from loader.catalog import load_catalog
+    from loader.evaluate import processes
+
+    with processes() as team:
+        progress = for_terminal() if team.rank == 0 else SILENT
+        try:
+            folders = team.together(lambda: _folders(names, out))
+            models = load_catalog(catalog)
+            asked = Asked(data, limit, engine, device, workers, per_class, models, team, progress)
+            _all(folders, asked, as_json)
+        except DecantError as error:
+            _end(error, team)
+
+
+def _in_container(folders: list[Path], data: Path | None, limit: int | None, more: bool) -> None:
+    from engines.gpu import require
+    from engines.torch_container import validate_in_container
+
+    if more or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "--gpu (the container) goes with neither --workers, --per-class nor torchrun: "
+            "use --device cuda"
+        )
+    require()
+    validate_in_container(folders, data, limit, for_terminal())
+
+
+def _end(error: DecantError, team: Processes) -> None:
+    """Every process ends with the error's code; only the first says why.
+
+    torchrun ends all as soon as one has failed: that must not change the others' codes.
+    """
+    if team.world > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if team.rank > 0:
+        raise SystemExit(error.code)
+    raise error
+
+
+def _all(folders: list[Path], asked: Asked, as_json: bool) -> None:
     found, errors = [], []
     for folder in folders:
         try:
-            result = _validate(folder, data, limit, engine, device, models, progress)
+            result = _validate(folder, asked)
         except DecantError as error:
             errors.append(error)
             continue
         found.append(result)
-        if not as_json:
+        if not as_json and asked.team.rank == 0:
             _print(result)
     if errors:
         rest = [line for error in errors for line in (error.message, *error.details)]
         raise type(errors[0])(errors[0].message, rest[1:])
-    if as_json:
+    if as_json and asked.team.rank == 0:
         emit({"ok": True, "artifacts": [result.to_json() for result in found]})
 
 
@@ -107,27 +182,40 @@ def _folders(names: list[str], out: Path | None) -> list[Path]:
     return found
 
 
-def _validate(
-    folder: Path,
-    data: Path | None,
-    limit: int | None,
-    engine: str,
-    device: str,
-    models: Catalog,
-    progress: Progress,
-) -> Validation:
-    from commands.stage_two import check_device
+def _validate(folder: Path, asked: Asked) -> Validation:
     from loader import artifact
     from loader.loading import load
 
-    check_device(device)
-    manifest = artifact.verify(folder)
-    model, _ = load(folder.resolve())
-    result = Validation(folder, _parity_again(folder, manifest, model, device, models))
-    pictures = data or _bundled_pictures(manifest, models)
-    if pictures is not None:
-        _measure(result, manifest, model, pictures, limit, engine, device, models, progress)
+    def check() -> tuple[dict[str, Any], nn.Module, Validation, Work | None]:
+        _check_device(asked)
+        manifest = artifact.verify(folder)
+        model, _ = load(folder.resolve())
+        result = Validation(
+            folder, _parity_again(folder, manifest, model, asked.device, asked.models)
+        )
+        return manifest, model, result, _work(folder, manifest, asked)
+
+    manifest, model, result, work = asked.team.together(check)
+    if work is not None:
+        asked.team.agree(
+            f"{folder.name}: the artifact or the pictures", _fingerprint(manifest, work)
+        )
+        _measure(result, manifest, model, work, asked)
     return result
+
+
+def _check_device(asked: Asked) -> None:
+    """Of torchrun's processes on one machine each has a GPU of its own."""
+    from commands.stage_two import check_device
+
+    check_device(asked.device)
+    if asked.device == "cuda" and asked.team.world > 1:
+        import torch
+
+        number, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= there:
+            raise GpuError(f"process {number} on this machine has no GPU: there are {there}")
+        torch.cuda.set_device(number)
 
 
 def _bundled_pictures(manifest: dict[str, Any], models: Catalog) -> Path | None:
@@ -168,47 +256,87 @@ def _parity_again(
     return "not measured: no dump with activations is at hand (make convert ENGINE=caffe)"
 
 
-def _measure(
-    result: Validation,
-    manifest: dict[str, Any],
-    model: nn.Module,
-    folder: Path,
-    limit: int | None,
-    engine: str,
-    device: str,
-    models: Catalog,
-    progress: Progress,
-) -> None:
+def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
+    """The pictures asked for, or those bundled with the model; None where there are none."""
     from loader import dataset
-    from loader.evaluate import against_published, evaluate
     from loader.recipe import from_manifest
 
-    if manifest["preprocessing"] is None:
+    place = asked.data or _bundled_pictures(manifest, asked.models)
+    if place is None:
+        return None
+    recipe = from_manifest(manifest, folder)
+    if recipe is None:
         raise UsageError(
-            f"{result.folder.name}: how its pictures are prepared is not known (no catalog entry says "
+            f"{folder.name}: how its pictures are prepared is not known (no catalog entry says "
             "it): add one with `preprocessing`, or validate without --data"
         )
     if len(manifest["outputs"]) != 1:
         blobs = ", ".join(output["blob"] for output in manifest["outputs"])
-        raise UsageError(f"{result.folder.name}: no classifier: it has outputs {blobs}")
-    probabilities = manifest["outputs"][0]["type"] == "Softmax"
-    names = tuple((manifest["labels"] or {}).get("names", ()))
-    pictures = dataset.find(folder, names)[:limit]
-    recipe = from_manifest(manifest, result.folder)
-    assert recipe is not None
-    found = evaluate(
-        model,
-        dataset.batches(pictures, BATCH, recipe),
-        len(pictures),
-        device,
-        progress,
-        probabilities,
+        raise UsageError(f"{folder.name}: no classifier: it has outputs {blobs}")
+    pictures = dataset.find(place, _names(manifest))[: asked.limit]
+    workers = (
+        dataset.default_workers(len(pictures) // asked.team.world)
+        if asked.workers is None
+        else asked.workers
     )
-    result.accuracy = found
+    return Work(pictures, recipe, workers)
+
+
+def _names(manifest: dict[str, Any]) -> tuple[str, ...]:
+    return tuple((manifest["labels"] or {}).get("names", ()))
+
+
+def _fingerprint(manifest: dict[str, Any], work: Work) -> str:
+    """Of the weights and of which pictures there are: the same on every machine."""
+    pictures = [(item.path.name, item.label) for item in work.pictures]
+    return hashlib.sha256(json.dumps([manifest["files"], pictures]).encode()).hexdigest()
+
+
+def _measure(
+    result: Validation, manifest: dict[str, Any], model: nn.Module, work: Work, asked: Asked
+) -> None:
+    from loader import dataset
+    from loader.evaluate import accuracy, against_published, measure
+
+    team, total = asked.team, len(work.pictures)
+    parts = dataset.plan(total, BATCH, team.rank, team.world)
+    batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
+    probabilities = manifest["outputs"][0]["type"] == "Softmax"
+    begun = time.monotonic()
+    table = team.together(
+        lambda: measure(model, batches, parts, total, asked.device, asked.progress, probabilities)
+    )
+    result.accuracy = found = accuracy(team.add(table))
+    speed = total / (time.monotonic() - begun)
+    asked.progress.note(f"{total} pictures, {speed:.0f} pictures/s")
     result.lines = against_published(found, manifest["accuracy"])
-    if engine == "caffe":
-        asked = _ask_caffe(manifest, models, dataset.batches(pictures, BATCH, recipe), progress)
-        result.caffe_agrees = int((asked == found.predictions).sum())
+    if asked.per_class:
+        result.classes = _by_class(found, _names(manifest))
+    if asked.engine == "caffe":
+        result.caffe_agrees = team.first(lambda: _caffe_agrees(found, manifest, work, asked))
+
+
+def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "class": item.label,
+            "name": names[item.label] if item.label < len(names) else None,
+            "pictures": item.count,
+            "top1": item.top1,
+            "top5": item.top5,
+        }
+        for item in found.per_class
+    ]
+
+
+def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
+    """On how many pictures real Caffe has the same best class."""
+    from loader import dataset
+
+    parts = dataset.plan(len(work.pictures), BATCH)
+    batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
+    answers = _ask_caffe(manifest, asked.models, batches, asked.progress)
+    return int((answers == found.predictions).sum())
 
 
 def _ask_caffe(
@@ -242,5 +370,21 @@ def _print(result: Validation) -> None:
         )
         if result.caffe_agrees is not None:
             print(f"  real Caffe has the same top-1 on {result.caffe_agrees} of {found.count}")
+        if result.classes is not None:
+            _print_classes(result.classes)
     for line in result.lines:
         print(f"  {line}")
+
+
+def _print_classes(classes: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            str(item["class"]),
+            item["name"] or "",
+            str(item["pictures"]),
+            f"{item['top1']:.2f}",
+            f"{item['top5']:.2f}",
+        ]
+        for item in classes
+    ]
+    tables.show("by class, in per cent", ("class", "name", "pictures", "top-1", "top-5"), rows)

@@ -1,17 +1,33 @@
-"""Accuracy on labelled pictures: loss, top-1, top-5."""
+"""Accuracy on labelled pictures: loss, top-1, top-5; by one process or by many of torchrun."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from loader.errors import BadInput
+from loader.errors import BadInput, DecantError, EngineError
 from loader.progress import SILENT, Progress
+
+T = TypeVar("T")
+LOSS, BEST, IN_TOP5, LABEL = range(4)
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """Top-1 and top-5, in per cent, of the pictures of one class."""
+
+    label: int
+    count: int
+    top1: float
+    top5: float
 
 
 @dataclass(frozen=True)
@@ -23,46 +39,149 @@ class Accuracy:
     top1: float
     top5: float
     predictions: np.ndarray
+    per_class: tuple[ClassAccuracy, ...] = ()
+
+
+class Processes:
+    """The processes that share the pictures: this one alone, or all that torchrun started."""
+
+    def __init__(self, rank: int = 0, world: int = 1) -> None:
+        self.rank, self.world = rank, world
+
+    def together(self, work: Callable[[], T]) -> T:
+        """What `work` gives here; where it raises a DecantError in one process, all raise it."""
+        mine: DecantError | None = None
+        try:
+            value = work()
+        except DecantError as error:
+            mine = error
+        failed = next((error for error in self._exchange(mine) if error is not None), None)
+        if failed is not None:
+            raise failed
+        return value
+
+    def first(self, work: Callable[[], T]) -> T | None:
+        """`work` done in the first process only; the others get None, or its error."""
+        return self.together(lambda: work() if self.rank == 0 else None)
+
+    def agree(self, what: str, value: str) -> None:
+        """Raise BadInput in every process where `value` is not the same in all."""
+        if len(set(self._exchange(value))) > 1:
+            raise BadInput(f"{what} are not the same in every process of this torchrun")
+
+    def _exchange(self, mine: Any) -> list[Any]:
+        if self.world == 1:
+            return [mine]
+        answers: list[Any] = [None] * self.world
+        with _peers():
+            torch.distributed.all_gather_object(answers, mine)
+        return answers
+
+    def add(self, table: torch.Tensor) -> torch.Tensor:
+        """The sum of every process's table."""
+        if self.world > 1:
+            with _peers():
+                torch.distributed.all_reduce(table)
+        return table
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise EngineError(f"another process of this torchrun cannot be reached: {first}") from None
+
+
+@contextmanager
+def processes() -> Iterator[Processes]:
+    """Those of torchrun, joined for as long as the context lasts.
+
+    One small table is all that they exchange, so that gloo serves GPUs as well.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1 or "MASTER_ADDR" not in os.environ:
+        yield Processes()
+        return
+    with _peers():
+        # a process that dies is noticed at once; one that is slow may take its time
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=1))
+    try:
+        yield Processes(torch.distributed.get_rank(), world)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 @torch.no_grad()
-def evaluate(
+def measure(
     model: nn.Module,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    parts: Sequence[range],
     total: int,
     device: str = "cpu",
     progress: Progress = SILENT,
     probabilities: bool = False,
-) -> Accuracy:
-    """Run every batch. `batches` gives (what the net wants, N x C x H x W float32; labels).
+) -> torch.Tensor:
+    """A row for each of `total` pictures; zeros for those that are not in `parts`.
 
-    The model gives logits, or, where it ends in a softmax, `probabilities`; in Caffe's loss these are
-    at least FLT_MIN (softmax_loss_layer.cpp).
+    `batches` gives, for each part, what the net wants (N x C x H x W float32) and the labels.
+    The model gives logits, or, where it ends in a softmax, `probabilities`.
     """
     model = model.to(device).eval()
-    loss, right, right5, best = 0.0, 0, 0, []
-    with progress.task("pictures", total) as task:
-        for pictures, labels in batches:
+    table = torch.zeros(total, 4, dtype=torch.float64)
+    with progress.task("pictures", sum(map(len, parts)), "pictures") as task:
+        for part, (pictures, labels) in zip(parts, batches, strict=True):
             truth = torch.from_numpy(labels).to(device)
-            logits = model(torch.from_numpy(pictures).to(device)).flatten(1)
-            classes = logits.size(1)
-            if int(truth.max()) >= classes:
-                raise BadInput(f"label {int(truth.max())}: the net has {classes} classes (from 0)")
-            if probabilities:
-                logs = logits.double().clamp(min=float(np.finfo(np.float32).tiny)).log()
-                loss += float(nn.functional.nll_loss(logs, truth, reduction="sum"))
-            else:
-                loss += float(nn.functional.cross_entropy(logits.double(), truth, reduction="sum"))
-            top = logits.topk(min(5, classes), 1).indices
-            right += int((top[:, 0] == truth).sum())
-            right5 += int((top == truth[:, None]).any(1).sum())
-            best.append(top[:, 0].cpu().numpy())
-            task.advance(len(labels))
+            scores = model(torch.from_numpy(pictures).to(device)).flatten(1)
+            table[part.start : part.stop] = _judge(scores, truth, probabilities).cpu()
+            task.advance(len(part))
+    return table
+
+
+def _judge(scores: torch.Tensor, truth: torch.Tensor, probabilities: bool) -> torch.Tensor:
+    """N rows: loss, best class, whether the truth is among the best five, the truth.
+
+    In Caffe's loss probabilities are at least FLT_MIN (softmax_loss_layer.cpp).
+    """
+    classes = scores.size(1)
+    if int(truth.max()) >= classes:
+        raise BadInput(f"label {int(truth.max())}: the net has {classes} classes (from 0)")
+    logs = scores.double()
+    if probabilities:
+        logs = logs.clamp(min=float(np.finfo(np.float32).tiny)).log()
+    else:
+        logs = logs.log_softmax(1)
+    loss = nn.functional.nll_loss(logs, truth, reduction="none")
+    top = scores.topk(min(5, classes), 1).indices
+    in_top5 = (top == truth[:, None]).any(1)
+    return torch.stack([loss, top[:, 0].double(), in_top5.double(), truth.double()], 1)
+
+
+def accuracy(table: torch.Tensor) -> Accuracy:
+    """Of all rows that `measure` gave; their order decides nothing but the loss's last bits."""
+    rows = table.numpy()
+    loss = float(rows[:, LOSS].mean())
     if not np.isfinite(loss):
         raise BadInput("the loss is not a number: the pictures or the weights hold NaN")
+    right = rows[:, BEST] == rows[:, LABEL]
+    in_top5 = rows[:, IN_TOP5] == 1
+    by_class = [(int(label), rows[:, LABEL] == label) for label in np.unique(rows[:, LABEL])]
     return Accuracy(
-        total, loss / total, 100 * right / total, 100 * right5 / total, np.concatenate(best)
+        len(rows),
+        loss,
+        _per_cent(right),
+        _per_cent(in_top5),
+        rows[:, BEST].astype(np.int64),
+        tuple(
+            ClassAccuracy(label, int(own.sum()), _per_cent(right[own]), _per_cent(in_top5[own]))
+            for label, own in by_class
+        ),
     )
+
+
+def _per_cent(hits: np.ndarray) -> float:
+    return 100 * int(hits.sum()) / len(hits)
 
 
 def against_published(found: Accuracy, published: Sequence[Mapping[str, Any]]) -> list[str]:

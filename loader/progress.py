@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
+
+PICTURES = "pictures"
+PAUSE = 10.0  # seconds between two lines
 
 
 class Task(Protocol):
@@ -25,7 +30,7 @@ class Progress:
     def task(
         self, description: str, total: float | None = None, unit: str = "items"
     ) -> Iterator[Task]:
-        """Open a task; `unit` is "bytes" or what is counted."""
+        """Open a task; `unit` is "bytes", "pictures" or what is counted."""
         yield _Silent()
 
     def note(self, text: str) -> None:
@@ -43,15 +48,41 @@ class _Silent:
 SILENT = Progress()
 
 
+class _Lines:
+    """A line every PAUSE seconds: how many pictures, how fast, how long yet."""
+
+    def __init__(self, total: float) -> None:
+        self._total, self._done = total, 0.0
+        self._begun = self._said = time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._said < PAUSE:
+            return
+        self._said = now
+        speed = self._done / (now - self._begun)
+        left = timedelta(seconds=round((self._total - self._done) / speed))
+        text = f"{self._done:.0f} of {self._total:.0f}, {_speed(speed)}, {left} left"
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+    def total(self, amount: float) -> None:
+        self._total = amount
+
+
+def _speed(speed: float | None) -> str:
+    return f"{speed:.{0 if speed >= 10 else 1}f} pictures/s" if speed else ""
+
+
 class LineProgress(Progress):
-    """One line when a task begins: logs and pipes stay readable."""
+    """A line when a task begins, for pictures more in between: logs and pipes stay readable."""
 
     @contextmanager
     def task(
         self, description: str, total: float | None = None, unit: str = "items"
     ) -> Iterator[Task]:
         print(description, file=sys.stderr, flush=True)
-        yield _Silent()
+        yield _Lines(total) if unit == PICTURES and total else _Silent()
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -82,15 +113,18 @@ class RichProgress(Progress):
             TextColumn("{task.description}"),
             BarColumn(),
             count,
+            TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         ) as bars:
-            bar = bars.add_task(description, total=total)
+            bar = bars.add_task(description, total=total, speed="")
 
             class _Bar:
                 def advance(self, amount: float = 1) -> None:
                     bars.advance(bar, amount)
+                    if unit == PICTURES:
+                        bars.update(bar, speed=_speed(bars.tasks[0].speed))
 
                 def total(self, amount: float) -> None:
                     bars.update(bar, total=amount)

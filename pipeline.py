@@ -270,6 +270,10 @@ def report(
     engine: Annotated[
         str, typer.Option(help="caffe: ask real Caffe about the picture as well.")
     ] = "none",
+    mean: Annotated[
+        str | None, typer.Option(help="In place of the net's: 104,117,123, .binaryproto or .npy.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -279,7 +283,16 @@ def report(
     """
     from commands.report import report
 
-    report(model=model, picture=picture, png=png, engine=engine, catalog=catalog, as_json=as_json)
+    report(
+        model=model,
+        picture=picture,
+        png=png,
+        engine=engine,
+        mean=mean,
+        labels=labels,
+        catalog=catalog,
+        as_json=as_json,
+    )
 
 
 @app.command("list")

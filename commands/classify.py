@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 BATCH = 32
 TOP = 5
+# give their input another shape, or nothing
+SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 
 
 @dataclass
@@ -30,6 +33,22 @@ class Classifier:
     manifest: dict[str, Any]
     recipe: Recipe
     names: list[str]
+
+    @property
+    def ends_in(self) -> str:
+        """The type of its last function; the module may end before Caffe's Softmax."""
+        left_out = self.manifest["left_out"]
+        return last_function(
+            (layer["type"], layer["bottoms"], layer["tops"])
+            for layer in self.manifest["net"]
+            if layer["name"] not in left_out
+        )
+
+    @property
+    def batch(self) -> int:
+        """How many pictures go at once: a Reshape may hold the definition's own batch."""
+        fixed = any(layer["type"] == "Reshape" for layer in self.manifest["net"])
+        return int(self.manifest["inputs"][0]["shape"][0]) if fixed else BATCH
 
     def name(self, number: int) -> str:
         """The class's name, else its number."""
@@ -53,6 +72,8 @@ def classify(
 
     progress = for_terminal()
     check_device(device)
+    if engine not in ("auto", "caffe"):
+        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
     found = open_classifier(model, mean, labels, catalog, progress)
     batch, counts = prepared(found.recipe, pictures, oversample)
     ours = average(ask_torch(found, batch, device), counts)
@@ -88,9 +109,10 @@ def open_classifier(
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
     recipe = from_manifest(manifest, folder)
-    if len(manifest["outputs"]) != 1 or len(manifest["inputs"]) != 1:
-        blobs = ", ".join(item["blob"] for item in manifest["outputs"])
-        raise UsageError(f"{folder.name}: no classifier of pictures: its outputs are {blobs}")
+    for what in ("inputs", "outputs"):
+        if len(manifest[what]) != 1:
+            blobs = ", ".join(item["blob"] for item in manifest[what])
+            raise UsageError(f"{folder.name}: no classifier of pictures: its {what} are {blobs}")
     if recipe is None:
         recipe = _plain(manifest, folder.name, mean)
     if mean is not None:
@@ -146,10 +168,10 @@ def ask_torch(found: Classifier, batch: np.ndarray, device: str) -> np.ndarray:
     net = net.to(device)
     answers = []
     with torch.no_grad():
-        for start in range(0, len(batch), BATCH):
-            part = torch.from_numpy(batch[start : start + BATCH]).to(device)
-            answers.append(net(part).flatten(1).cpu().numpy())
-    return probabilities(np.concatenate(answers), found.manifest["outputs"][0]["type"])
+        for start in range(0, len(batch), found.batch):
+            part = torch.from_numpy(batch[start : start + found.batch]).to(device)
+            answers.append(net(part).cpu().numpy())
+    return probabilities(np.concatenate(answers), found.ends_in, found.folder.name)
 
 
 def ask_caffe(
@@ -164,12 +186,12 @@ def ask_caffe(
     blob, shape = found.manifest["inputs"][0]["blob"], tuple(found.manifest["inputs"][0]["shape"])
     net = deploy(read_net(prototxt), {blob: shape}, {})
     output = outputs(net)[-1]
-    kind = next(layer.type for layer in reversed(net.layers) if output in layer.tops)
+    kind = last_function((layer.type, layer.bottoms, layer.tops) for layer in net.layers)
     with progress.task("real Caffe looks at the same pictures"):
         (answer,) = forward(
-            prototxt, caffemodel, iter([{blob: batch}]), output, progress, BATCH, net=net
+            prototxt, caffemodel, iter([{blob: batch}]), output, progress, found.batch, net=net
         )
-    return probabilities(answer.reshape(len(answer), -1), kind)
+    return probabilities(answer, kind, found.folder.name)
 
 
 def sources(found: Classifier, catalog: Path | None, progress: Progress) -> tuple[Path, Path]:
@@ -194,8 +216,28 @@ def sources(found: Classifier, catalog: Path | None, progress: Progress) -> tupl
     return paths[0], paths[1]
 
 
-def probabilities(answers: np.ndarray, kind: str) -> np.ndarray:
-    """A softmax, where the net does not end in one (or in sigmoids)."""
+def last_function(layers: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> str:
+    """The type of the last layer that does more than give its input another shape."""
+    kinds: dict[str, str] = {}
+    found = ""
+    for kind, bottoms, tops in layers:
+        if not tops:
+            continue
+        found = kinds.get(bottoms[0], "") if kind in SHAPING and bottoms else kind
+        kinds.update(dict.fromkeys(tops, found))
+    return found
+
+
+def probabilities(answers: np.ndarray, kind: str, name: str) -> np.ndarray:
+    """A softmax, where the net does not end in one (or in sigmoids); N x classes.
+
+    Raises UsageError where the answer is no list of classes, or holds NaN.
+    """
+    if answers.ndim < 2 or math.prod(answers.shape[1:]) != max(answers.shape[1:]):
+        raise UsageError(f"{name}: no classifier of pictures: it answers with {answers.shape}")
+    answers = answers.reshape(len(answers), -1)
+    if not np.isfinite(answers).all():
+        raise UsageError(f"{name}: its answer to this picture holds values that are no numbers")
     if kind in ("Softmax", "Sigmoid"):
         return answers
     powers = np.exp(answers - answers.max(1, keepdims=True))

@@ -10,7 +10,7 @@ from typing import Any
 from commands.run import emit
 from commands.tables import show
 from loader import compare as comparing
-from loader.errors import ParityError
+from loader.errors import ParityError, UsageError
 
 COLUMNS = (
     "layer", "type", "max error", "max abs", "relative L2", "cosine", "after ReLU", "isolated", "",
@@ -22,6 +22,8 @@ def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool)
     from commands.stage_two import check_device
 
     check_device(device)
+    if not (math.isfinite(bound) and bound >= 0):
+        raise UsageError(f"--bound {bound}: a part of the largest value, as 1e-5")
     found = comparing.compare(comparing.open_side(one), comparing.open_side(other), bound, device)
     first = found.first
     if as_json and first is None:

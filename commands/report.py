@@ -32,20 +32,30 @@ def report(
     picture: Path | None,
     png: Path | None,
     engine: str,
+    mean: str | None,
+    labels: Path | None,
     catalog: Path | None,
     as_json: bool,
 ) -> None:
     """Write report.html into the artifact's folder, and with `png` its pictures as files."""
     progress = for_terminal()
-    if png is not None and png.exists() and not png.is_dir():
-        raise UsageError(f"--png {png}: there is a file of that name; give a folder")
-    page, pictures = write(model, picture, engine, catalog, progress)
-    files = []
+    if engine not in ("none", "caffe"):
+        raise UsageError(f"--engine {engine!r}: none or caffe")
     if png is not None:
-        png.mkdir(parents=True, exist_ok=True)
-        for item in pictures:
-            (png / f"{item.name}.png").write_bytes(item.png)
-            files.append(str(png / f"{item.name}.png"))
+        try:
+            png.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--png {png}: give a folder ({error.strerror})") from None
+    page, pictures = write(model, picture, engine, catalog, progress, mean, labels)
+    files = []
+    for item in pictures if png is not None else []:
+        assert png is not None
+        path = png / f"{item.name}.png"
+        try:
+            path.write_bytes(item.png)
+        except OSError as error:
+            raise UsageError(f"--png: {path} cannot be written ({error.strerror})") from None
+        files.append(str(path))
     if as_json:
         emit({"ok": True, "report": str(page), "pictures": files})
     else:
@@ -55,14 +65,20 @@ def report(
 
 
 def write(
-    model: str, picture: Path | None, engine: str, catalog: Path | None, progress: Progress
+    model: str,
+    picture: Path | None,
+    engine: str,
+    catalog: Path | None,
+    progress: Progress,
+    mean: str | None = None,
+    labels: Path | None = None,
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
     from loader.loading import folder_of
     from loader.report import looking
 
     folder = folder_of(model)
-    seen = _seen(model, picture, engine, catalog, progress)
+    seen = _seen(model, picture, engine, catalog, progress, mean, labels)
     with progress.task("drawing the report"):
         made = looking.make(folder, seen)
     part = folder.parent / f".{folder.name}.{os.getpid()}.html"
@@ -75,7 +91,13 @@ def write(
 
 
 def _seen(
-    model: str, picture: Path | None, engine: str, catalog: Path | None, progress: Progress
+    model: str,
+    picture: Path | None,
+    engine: str,
+    catalog: Path | None,
+    progress: Progress,
+    mean: str | None,
+    labels: Path | None,
 ) -> Seen | None:
     """What the net makes of the picture; the bundled one where none is named."""
     from loader.recipe import centre, read_picture
@@ -88,7 +110,7 @@ def _seen(
             raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
         return None
     try:
-        found = open_classifier(model, None, None, catalog, progress)
+        found = open_classifier(model, mean, labels, catalog, progress)
     except DecantError:
         if asked:
             raise
@@ -105,8 +127,8 @@ def _seen(
     if engine == "caffe":
         theirs = average(ask_caffe(found, batch, catalog, progress), counts)[0]
         caffe = [float(theirs[n]) for n in best]
-    labels = [found.name(int(n)) for n in best]
-    return Seen(picture.name, whole, batch, labels, [float(ours[n]) for n in best], caffe)
+    names = [found.name(int(n)) for n in best]
+    return Seen(picture.name, whole, batch, names, [float(ours[n]) for n in best], caffe)
 
 
 def _bundled(model: str, catalog: Path | None) -> Path | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -93,16 +94,37 @@ def _npz(path: Path) -> Side:
     """Arrays by layer; inputs may be there as `probe/BLOB`, more tops as `LAYER:1`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
-    except (OSError, ValueError, KeyError) as error:
+            arrays = {name: _plain(archive[name]) for name in archive.files}
+    # what numpy and zipfile raise for files that are damaged, or something else
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        BadZipFile,
+    ) as error:
         raise BadInput(f"{path}: not an NPZ of plain arrays ({error}); use numpy.savez") from None
     probe = {name[6:]: array for name, array in arrays.items() if name.startswith("probe/")}
     tops: Tops = {}
-    for name, array in arrays.items():
-        if not name.startswith("probe/"):
-            layer, _, number = name.rpartition(":")
-            tops.setdefault(layer if layer and number.isdigit() else name, []).append(array)
+    numbered = [(*_place(name), array) for name, array in arrays.items() if name[:6] != "probe/"]
+    for layer, _, array in sorted(numbered, key=lambda item: item[1]):
+        tops.setdefault(layer, []).append(array)
+    tops = {layer: tops[layer] for layer, _, _ in numbered}
     return Side(path, "activations", tops, probe, dict.fromkeys(tops, ""))
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"an array of {array.dtype}")
+    return np.asarray(array, np.float32)
+
+
+def _place(name: str) -> tuple[str, int]:
+    """`conv:1` -> ("conv", 1)."""
+    layer, _, number = name.rpartition(":")
+    return (layer, int(number)) if layer and number.isdecimal() else (name, 0)
 
 
 def compare(one: Side, other: Side, bound: float, device: str = "cpu") -> Compared:
@@ -122,8 +144,10 @@ def compare(one: Side, other: Side, bound: float, device: str = "cpu") -> Compar
             side.tops, alone = _run(side.path, probe, device, caffe)
     assert one.tops is not None and other.tops is not None
     mine, theirs = one.tops, other.tops
+    caffe_tops = mine if one.kind == "dump" else theirs
+    apart = {name: (tops, caffe_tops.get(name, [])) for name, tops in alone.items()}
     rows = [
-        _row(name, other.types.get(name) or one.types.get(name, ""), number, mine, theirs, alone)
+        _row(name, other.types.get(name) or one.types.get(name, ""), number, mine, theirs, apart)
         for name, tops in theirs.items()
         if name in mine
         for number in range(max(len(tops), len(mine[name])))
@@ -158,6 +182,13 @@ def _run(
     lacking = [blob for blob in found.blobs if blob not in probe]
     if lacking:
         raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
+    for item in artifact.read_manifest(folder)["inputs"]:
+        given = probe[item["blob"]].shape
+        if len(given) != len(item["shape"]) or list(given[1:]) != list(item["shape"][1:]):
+            raise UsageError(
+                f"{folder}: takes {item['blob']!r} of shape {tuple(item['shape'])}, and the other side "
+                f"was given {given}: they cannot be compared"
+            )
     with torch.no_grad():
         trace = Trace(model.to(device), found)
         inputs = [torch.from_numpy(np.array(probe[blob])).to(device) for blob in found.blobs]
@@ -170,7 +201,15 @@ def _arrays(tops: Mapping[str, Any]) -> Tops:
     return {name: [top.float().cpu().numpy() for top in found] for name, found in tops.items()}
 
 
-def _row(name: str, kind: str, number: int, mine: Tops, theirs: Tops, alone: Tops) -> Row:
+def _row(
+    name: str,
+    kind: str,
+    number: int,
+    mine: Tops,
+    theirs: Tops,
+    apart: Mapping[str, tuple[list[np.ndarray], list[np.ndarray]]],
+) -> Row:
+    """`apart`: each layer alone on Caffe's input, and what Caffe made of it."""
     row = Row(name, kind, number)
     if number >= len(mine[name]) or number >= len(theirs[name]):
         row.reason = f"{len(mine[name])} tops and {len(theirs[name])}"
@@ -179,16 +218,24 @@ def _row(name: str, kind: str, number: int, mine: Tops, theirs: Tops, alone: Top
     if a.shape != b.shape:
         row.reason = f"shapes {a.shape} and {b.shape}"
         return row
+    a, b = (x.reshape(-1).astype(np.float64) for x in (a, b))
     if not np.array_equal(np.isnan(a), np.isnan(b)):
         row.reason = "NaN on one side only"
-    a, b = (np.nan_to_num(x.reshape(-1).astype(np.float64), nan=0.0) for x in (a, b))
+    elif not np.array_equal(
+        np.isposinf(a) - 1.0 * np.isneginf(a), np.isposinf(b) - 1.0 * np.isneginf(b)
+    ):
+        row.reason = "infinite on one side only"
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = a[finite], b[finite]
     row.max_abs, row.error = _errors(a, b)
     norm = float(np.linalg.norm(b))
     row.relative_l2 = float(np.linalg.norm(a - b)) / norm if norm else row.max_abs
     row.cosine = _cosine(a, b)
     row.cosine_relu = _cosine(a.clip(min=0), b.clip(min=0))
-    if number < len(alone.get(name, [])) and alone[name][number].size == b.size:
-        row.isolated = _errors(alone[name][number].reshape(-1).astype(np.float64), b)[1]
+    ours, caffe = apart.get(name, ([], []))
+    if number < min(len(ours), len(caffe)) and ours[number].size == caffe[number].size:
+        pair = (array[number].reshape(-1).astype(np.float64) for array in (ours, caffe))
+        row.isolated = _errors(*pair)[1]
     return row
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 def read(path: Path) -> list[str]:
     """One class a line: `n01440764 tench, Tinca tinca`, `/a/airfield 0`, or a plain name."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a list of labels ({error}); give one name a line") from None
-    names = [_clean(line) for line in lines if line.strip()]
-    if not names:
+    # a blank line inside is a class without a name: those behind it keep their numbers
+    names = [_clean(line) for line in lines]
+    if not any(names):
         raise BadInput(f"{path}: no labels in it; give one name a line")
     return names
 

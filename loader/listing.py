@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dumper import caffemodel, dumpfile
 from loader.artifact import read_manifest
-from loader.errors import BadInput
+from loader.errors import BadInput, UsageError
 from loader.graph import Net, owners, read_net
 from loader.naming import unique
 from loader.plan import outline
 
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
+WEIGHTED = {
+    "Convolution", "ConvolutionDepthwise", "Deconvolution", "DepthwiseConvolution", "InnerProduct",
+}  # fmt: skip
 
 
 @dataclass
 class Line:
     """One layer. `outputs` has None where a shape is not known; `macs` is None with it.
 
-    `parameters` counts a blob that is shared with an earlier layer there only; `bytes` are those of
+    `parameters` counts a blob that is shared with an earlier layer there only (an artifact's tensors
+    are each their own); `bytes` are those of
     the outputs, nothing for an in-place layer.
     """
 
@@ -50,7 +55,7 @@ class Listing:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of Convolution, Deconvolution and InnerProduct, of what is known."""
+        """Multiply-adds of convolutions and inner products, of what is known."""
         return sum(line.macs or 0 for line in self.lines)
 
     @property
@@ -65,6 +70,7 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
     `shapes`: of inputs, in place of what the definition says. Raises BadInput.
     """
     if file.is_dir():
+        _refuse_unknown(file, shapes or {}, {})
         return _artifact(file)
     if not file.is_file():
         raise BadInput(f"{file}: no such file; give a prototxt, caffemodel, dump or artifact")
@@ -77,8 +83,11 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
             except dumpfile.DumpError:
                 if start[:2] == b"PK":
                     raise
-        if file.suffix in (".prototxt", ".protxt", ".txt", ".pt"):
-            return definition(read_net(file), shapes or {})
+        if _is_text(file):
+            net = read_net(file)
+            _refuse_unknown(file, shapes or {}, net.inputs)
+            return definition(net, shapes or {})
+        _refuse_unknown(file, shapes or {}, {})
         model = caffemodel.read(file)
     except (dumpfile.DumpError, caffemodel.CaffemodelError, OSError) as error:
         raise BadInput(str(error)) from None
@@ -87,6 +96,22 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
         for layer in model.layers
     ]
     return Listing(f"caffemodel ({model.era})", lines, ["weights alone say nothing of outputs"])
+
+
+def _is_text(file: Path) -> bool:
+    """By its name; a caffemodel's first kilobyte has control characters, a definition's has none."""
+    if file.suffix in (".prototxt", ".protxt", ".txt", ".pt"):
+        return True
+    with file.open("rb") as stream:
+        start = stream.read(1024)
+    return bool(start) and not re.search(rb"[\x00-\x08\x0e-\x1f]", start)
+
+
+def _refuse_unknown(file: Path, shapes: Mapping[str, Shape], inputs: Iterable[str]) -> None:
+    unknown = [blob for blob in shapes if blob not in inputs]
+    if unknown:
+        names = ", ".join(inputs) or "none that can be given"
+        raise UsageError(f"--input {unknown[0]}: {file} has no such input; it has {names}")
 
 
 def definition(net: Net, shapes: Mapping[str, Shape], kind: str = "prototxt") -> Listing:
@@ -131,16 +156,20 @@ def _macs(
     inputs: Sequence[Shape | None],
 ) -> int | None:
     """Weight elements times the places where they are applied."""
-    if kind not in ("Convolution", "Deconvolution", "InnerProduct") or not blobs:
+    if kind not in WEIGHTED or not blobs:
         return 0
-    places = (inputs if kind == "Deconvolution" else outputs)[:1]
-    if not places or not places[0]:
+    places = inputs if kind == "Deconvolution" else outputs
+    if not places:
         return None
-    weight = blobs[0]
-    if kind == "InnerProduct":
-        return math.prod(weight) * (math.prod(places[0]) // places[0][-1])
-    spatial = len(weight) - 2
-    return math.prod(weight) * math.prod(places[0][-spatial:]) * places[0][0]
+    weight, total = blobs[0], 0
+    for place in places:
+        if not place:
+            return None
+        if kind == "InnerProduct":
+            total += math.prod(weight) * (math.prod(place) // place[-1])
+        else:
+            total += math.prod(weight) * math.prod(place[2 - len(weight) :]) * place[0]
+    return total
 
 
 def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape]) -> Listing:

@@ -158,6 +158,8 @@ def with_mean(recipe: Recipe, word: str) -> Recipe:
             values, image = tuple(float(value) for value in word.split(",")), None
         except ValueError:
             raise UsageError(f"--mean {word}: neither a file nor values as 104,117,123") from None
+    if not np.isfinite(values).all():
+        raise UsageError(f"--mean {word}: not a number")
     if len(values) == 1:
         values *= recipe.channels
     if len(values) != recipe.channels:
@@ -169,13 +171,20 @@ def read_picture(path: Path, recipe: Recipe) -> np.ndarray:
     """C x H x W float32, RGB or grey, 0..1, warped to `resize` bilinearly; raises BadInput."""
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGB" if recipe.channels == 3 else "L")
+            picture = _eight_bits(file).convert("RGB" if recipe.channels == 3 else "L")
             height, width = recipe.resize
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     except (OSError, UnidentifiedImageError, ValueError) as error:
         raise BadInput(f"{path}: not a picture that Pillow can read ({error})") from None
     array = np.asarray(picture, np.float32) / np.float32(255)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
+
+
+def _eight_bits(file: Image.Image) -> Image.Image:
+    """Of 16 bits the upper eight: Pillow's own way cuts off at 255."""
+    if file.mode[:1] != "I":
+        return file
+    return Image.fromarray(np.clip(np.asarray(file, np.float32) / 257, 0, 255).astype(np.uint8))
 
 
 def prepare(picture: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ def error_over_depth(rows: Sequence[dict[str, Any]]) -> Picture:
 
 def mosaic(array: np.ndarray, signed: bool) -> np.ndarray:
     """C x H x W (or C x 3 x H x W) as one picture of tiles; H x W, or H x W x 3, 0..1."""
-    tiles = array[:MOST_TILES]
+    tiles = np.nan_to_num(array[:MOST_TILES], posinf=0, neginf=0)
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     colour = tiles.ndim == 4
@@ -99,7 +100,7 @@ def _show(axes: Axes, picture: np.ndarray, title: str = "", colours: str = "gray
     axes.imshow(shown, cmap=colours, interpolation="auto")
     axes.set_axis_off()
     if title:
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title[:60], fontsize=9, parse_math=False)
 
 
 def filters(name: str, weight: np.ndarray, bgr: bool) -> Picture:
@@ -120,10 +121,12 @@ def activations(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Pictur
     """C x H x W: PyTorch's maps, Caffe's, and the difference on its own scale."""
     sides = [("PyTorch", ours, "gray")]
     if caffe is not None:
-        largest = float(np.abs(ours - caffe).max())
+        with np.errstate(invalid="ignore"):
+            apart = np.nan_to_num(np.abs(ours - caffe))
+        largest = float(apart.max(initial=0))
         sides += [
             ("Caffe", caffe, "gray"),
-            (f"difference, to {largest:.1e}", np.abs(ours - caffe), "magma"),
+            (f"difference, to {largest:.1e}", apart, "magma"),
         ]
     figure, axes = _figure(3.2 * len(sides), 3.4, len(sides))
     for place, (title, array, colours) in zip(axes, sides, strict=True):
@@ -136,6 +139,9 @@ def activations(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Pictur
 
 def histogram(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Picture:
     """How often each value stands in a layer's output."""
+    strange = int((~np.isfinite(ours)).sum())
+    ours = ours[np.isfinite(ours)]
+    caffe = caffe[np.isfinite(caffe)] if caffe is not None else None
     figure, (axes,) = _figure(4.2, 2.4)
     edges = np.histogram_bin_edges(
         ours if caffe is None else np.concatenate([ours.ravel(), caffe.ravel()]), 60
@@ -146,7 +152,11 @@ def histogram(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Picture:
         axes.hist(caffe.ravel(), bins, histtype="step", color="black", label="Caffe")
     axes.set_yscale("log")
     axes.legend(frameon=False)
-    alt = f"Histogram of {name}: {float(ours.min()):.3g} to {float(ours.max()):.3g}"
+    alt = f"Histogram of {name}"
+    if ours.size:
+        alt += f": {float(ours.min()):.3g} to {float(ours.max()):.3g}"
+    if strange:
+        alt += f"; {strange} values are no numbers"
     return Picture(f"histogram-{slug(name)}", f"{name}, values", alt, _png(figure))
 
 
@@ -154,7 +164,7 @@ def heat(name: str, maps: np.ndarray, picture: np.ndarray) -> Picture:
     """The mean of the positive part of the maps (C x h x w) over the picture (RGB 0..1, C x H x W)."""
     from PIL import Image
 
-    strength = maps.clip(min=0).mean(0)
+    strength = np.nan_to_num(maps, posinf=0, neginf=0).clip(min=0).mean(0)
     strength = strength / (strength.max() or 1)
     high, wide = picture.shape[1:]
     grown = Image.fromarray(np.uint8(strength * 255)).resize(
@@ -177,7 +187,7 @@ def bars(labels: Sequence[str], ours: Sequence[float], caffe: Sequence[float] | 
     if caffe is not None:
         axes.barh(y - 0.2, caffe, 0.38, color="0.35", label="Caffe")
         axes.legend(frameon=False)
-    axes.set_yticks(y, [label[:40] for label in labels])
+    axes.set_yticks(y, [label[:40] for label in labels], parse_math=False)
     axes.set_xlim(0, 1)
     axes.set_xlabel("probability")
     best = f"{labels[0]} with {ours[0]:.3f}" if labels else "nothing"
@@ -185,5 +195,6 @@ def bars(labels: Sequence[str], ours: Sequence[float], caffe: Sequence[float] | 
 
 
 def slug(name: str) -> str:
-    """A layer's name as a file name."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+    """A layer's name as a file name; what does not go into one as it is gets a hash behind."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:80]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def _sections(
     net, _ = load(folder.resolve())
     names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
     sections = [_classes(seen)] if seen else []
-    dump = _dump(build)
+    dump = _dump(build, manifest)
     if seen:
         ours = _activations(net, [seen.prepared])
         last = _last_maps(manifest, ours)
@@ -76,14 +77,22 @@ def _sections(
     return [section for section in sections if section.pictures]
 
 
-def _dump(build: Mapping[str, Any]) -> dumpfile.Dump | None:
-    """Caffe's own activations, where they are still at hand."""
+def _dump(build: Mapping[str, Any], manifest: Mapping[str, Any]) -> dumpfile.Dump | None:
+    """Caffe's own activations, where they are still at hand, and of this very net."""
     path = build.get("parity_dump")
     try:
         found = dumpfile.read(Path(path)) if path else None
     except (OSError, dumpfile.DumpError):
         return None
-    return found if found and found.has_activations else None
+    if not found or not found.has_activations:
+        return None
+    prototxt = hashlib.sha256(found.prototxt.encode()).hexdigest()
+    mine = manifest["caffe"]
+    same = (prototxt, found.caffemodel_sha256) == (
+        mine["prototxt_sha256"],
+        mine["caffemodel_sha256"] or "",
+    )
+    return found if same else None
 
 
 def _classes(seen: Seen) -> Section:

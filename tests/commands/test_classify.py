@@ -87,3 +87,58 @@ def test_real_caffe_stands_beside(tmp_path: Path) -> None:
     words = ("classify", "net", DIGITS[0], "--mean", "0", "--engine", "caffe", "--json")
     (row,) = json.loads(run(*words, cwd=tmp_path).stdout)["pictures"]
     assert all(abs(item["probability"] - item["caffe"]) < 1e-5 for item in row["top"])
+
+
+def small(end: str = "") -> str:
+    from tests.layers.nets import inputs_text, layer
+
+    text = inputs_text({"data": (1, 1, 6, 6)})
+    text += layer("fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 3 }")
+    text += layer("prob", "Softmax", ["fc"], ["prob"])
+    return text + (layer("end", end, ["prob"], ["end"]) if end else "")
+
+
+def test_a_softmax_is_never_taken_twice(tmp_path: Path) -> None:
+    answers = []
+    for end in ("", "Flatten"):
+        run("convert", *write(tmp_path, small(end)), "--no-report", cwd=tmp_path)
+        done = run("classify", "net", DIGITS[0], "--mean", "0", "--json", cwd=tmp_path)
+        answers.append([x["probability"] for x in json.loads(done.stdout)["pictures"][0]["top"]])
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
+
+
+def test_a_map_of_answers_is_no_list_of_classes(tmp_path: Path) -> None:
+    from tests.layers.nets import inputs_text, layer
+
+    conv = "convolution_param { num_output: 4 kernel_size: 3 }"
+    text = inputs_text({"data": (1, 1, 6, 6)}) + layer("c", "Convolution", ["data"], ["c"], conv)
+    run("convert", *write(tmp_path, text), "--no-report", cwd=tmp_path)
+    done = run("classify", "net", DIGITS[0], "--mean", "0", cwd=tmp_path, code=2)
+    assert "no classifier" in done.stderr.splitlines()[-1]
+
+
+def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from loader.recipe import Recipe, read_picture
+
+    grey = (np.arange(256, dtype=np.uint16).reshape(16, 16)) * 257
+    Image.fromarray(grey).save(tmp_path / "16.png")
+    Image.fromarray((grey // 257).astype(np.uint8)).save(tmp_path / "8.png")
+    recipe = Recipe("gray", (0.0,), 1.0, (16, 16))
+    found = [read_picture(tmp_path / f"{bits}.png", recipe) for bits in (16, 8)]
+    assert found[0].max() == 1 and np.array_equal(*found)
+
+
+def test_a_nameless_class_keeps_the_others_places(tmp_path: Path) -> None:
+    from loader.labels import read
+
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfa\r\n\r\nb\nc\n\n")
+    assert read(tmp_path / "names.txt") == ["a", "", "b", "c"]
+
+
+@pytest.mark.parametrize("words", [["--engine", "foo"], ["--mean", "nan"]])
+def test_odd_options_are_refused(words: list[str], tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    run("classify", "lenet_digits", DIGITS[0], *words, cwd=tmp_path, code=2)

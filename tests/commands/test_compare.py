@@ -91,3 +91,42 @@ def test_nan_on_one_side_differs(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=np.array([1.0, 0.0], np.float32))
     assert "NaN" in run("compare", "a.npz", "b.npz", cwd=tmp_path, code=6).stderr
     run("compare", "a.npz", "a.npz", cwd=tmp_path)
+
+
+def test_a_wrong_artifact_is_blamed_whichever_side_it_is(folder: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["conv2.weight"] = weights["conv2.weight"] * np.float32(1.5)
+    save_file(weights, folder / "model.safetensors")
+    for pair in ((folder, REFERENCE), (REFERENCE, folder)):
+        rows = {row.layer: row for row in compare(*map(open_side, pair), 1e-5).rows}
+        assert rows["conv2"].isolated > 0.1 and rows["relu2"].isolated < 1e-6
+
+
+def test_infinities_are_no_agreement(tmp_path: Path) -> None:
+    for name, values in (("a", [np.inf, 1]), ("b", [np.inf, 100]), ("c", [-np.inf, 1])):
+        np.savez(tmp_path / f"{name}.npz", x=np.array(values, np.float32))
+    assert "error" in run("compare", "a.npz", "b.npz", cwd=tmp_path, code=6).stderr
+    assert "infinite on one side" in run("compare", "a.npz", "c.npz", cwd=tmp_path, code=6).stderr
+    run("compare", "a.npz", "a.npz", cwd=tmp_path)
+
+
+def test_tops_have_their_number_from_their_name(tmp_path: Path) -> None:
+    one, two = np.ones(3, np.float32), np.zeros(3, np.float32) + 2
+    np.savez(tmp_path / "a.npz", **{"x": one, "x:1": two})
+    np.savez(tmp_path / "b.npz", **{"x:1": two, "x": one})
+    run("compare", "a.npz", "b.npz", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY"])
+def test_what_is_no_npz_is_bad_input(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    run("compare", "a.npz", "a.npz", cwd=tmp_path, code=3)
+
+
+def test_odd_bounds_and_probes_are_refused(folder: Path, tmp_path: Path) -> None:
+    run("compare", str(folder), str(REFERENCE), "--bound", "nan", cwd=tmp_path, code=2)
+    np.savez(tmp_path / "p.npz", **{"conv1": np.ones(3), "probe/data": np.ones((1, 3, 8, 8))})
+    done = run("compare", str(folder), "p.npz", cwd=tmp_path, code=2)
+    assert "'data'" in done.stderr.splitlines()[-1]

@@ -114,6 +114,8 @@ def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
         (["none"], 10, "make convert"),
         (["lenet_digits", "--picture", "none.png"], 3, "not a picture"),
         (["lenet_digits", "--png", "file"], 2, "give a folder"),
+        (["lenet_digits", "--png", "file/x"], 2, "give a folder"),
+        (["lenet_digits", "--engine", "foo"], 2, "none or caffe"),
     ],
 )
 def test_what_cannot_be_reported(words: list[str], code: int, reason: str, tmp_path: Path) -> None:
@@ -151,3 +153,31 @@ def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
     assert [value for value in found["down"] if value is not None] == numbers[::-1]
     # what was not computed stands last either way
     assert found["up"][-1] is None and found["down"][-1] is None
+
+
+def test_another_nets_dump_is_not_shown_as_caffes(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", cwd=tmp_path)
+    folder = tmp_path / "artifacts/lenet_digits"
+    run("dump", *write(tmp_path), "--out", "other.h5", cwd=tmp_path)
+    build = json.loads((folder / "build.json").read_text())
+    build["parity_dump"] = str(tmp_path / "other.h5")
+    (folder / "build.json").write_text(json.dumps(build))
+    run("report", "lenet_digits", cwd=tmp_path)
+    assert "Caffe's own are not at hand" in Page((folder / "report.html").read_text()).text
+
+
+def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
+    import numpy as np
+
+    from loader.report import figures
+
+    array = np.full((2, 3, 3), np.nan, np.float32)
+    array[0, 0] = [1, np.inf, 2]
+    assert "7 values" not in figures.histogram("x", array, array).alt
+    assert "16 values" in figures.histogram("x", array, array).alt
+    for found in (
+        figures.activations("x" * 400, array, array),
+        figures.bars(["a $\\frac{$ b"], [1.0], None),
+    ):
+        assert found.png[:4] == b"\x89PNG" and len(found.name) < 120
+    assert figures.slug("a/b") != figures.slug("a:b")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loader import listing
-from loader.errors import BadInput
+from loader.errors import BadInput, UsageError
 from loader.graph import net_from_text
 from tests import definitions
 from tests.commands.test_cli import MODEL, run
@@ -104,3 +104,20 @@ def test_the_command_shows_all_four_kinds(tmp_path: Path) -> None:
     assert "38,282" in text
     with pytest.raises(BadInput, match="no such file"):
         listing.read(tmp_path / "none")
+
+
+def test_work_of_depthwise_layers_and_of_several_tops(tmp_path: Path) -> None:
+    from tests.layers.nets import inputs_text, layer
+
+    inputs = inputs_text({"a": (1, 4, 6, 6), "b": (1, 4, 6, 6)})
+    depthwise = "convolution_param { num_output: 4 kernel_size: 3 pad: 1 group: 4 }"
+    plain = "convolution_param { num_output: 2 kernel_size: 3 pad: 1 }"
+    text = inputs + layer("d", "DepthwiseConvolution", ["a"], ["d"], depthwise)
+    text += layer("c", "Convolution", ["d", "b"], ["c1", "c2"], plain)
+    # without an ending in its name
+    (tmp_path / "deploy").write_text(text)
+    lines = {line.name: line for line in listing.read(tmp_path / "deploy").lines}
+    assert lines["d"].macs == 4 * 9 * 36
+    assert lines["c"].macs == 2 * (2 * 4 * 9 * 36)
+    with pytest.raises(UsageError, match="nosuch"):
+        listing.read(tmp_path / "deploy", {"nosuch": (1, 3)})

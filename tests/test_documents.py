@@ -61,3 +61,15 @@ def test_every_exit_code_has_its_cure() -> None:
     }  # fmt: skip
     for code in sorted(codes):
         assert re.search(rf"\b{code}\b", headings), f"exit code {code} is not explained"
+
+
+def test_what_troubleshooting_quotes_is_what_the_program_says() -> None:
+    sources = [path.read_text() for place in ("loader", "commands", "engines", "dumper")
+               for path in (ROOT / place).rglob("*.py")]  # fmt: skip
+    said = re.sub(r'"\s*\n\s*f?"', "", "\n".join(sources))
+    rows = [line.split("|")[1] for line in (ROOT / "docs/troubleshooting.md").read_text().splitlines()
+            if line.startswith("| ")]  # fmt: skip
+    quoted = [part.strip() for row in rows for quote in re.findall("`([^`]+)`", row)
+              for part in quote.split("...") if part.strip()]  # fmt: skip
+    assert len(quoted) > 15
+    assert [part for part in quoted if part not in said] == []

@@ -156,6 +156,18 @@ def test_a_whole_net_goes_through_fx_export_and_jit(name: str) -> None:
             assert torch.allclose(one, want, rtol=1e-5, atol=1e-6)
 
 
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["resnet", "hed", "fcn8s", "light_cnn"])
+def test_compile_takes_the_net_as_one_graph(name: str) -> None:
+    net, _, module, _ = made(TEXTS[name], name)
+    x = picture(net)
+    # without a C++ compiler: what Dynamo captures, run as it is
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    for one, want in zip(tensors(compiled(x)), tensors(module(x)), strict=True):
+        assert torch.allclose(one, want, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @torch.no_grad()
 @pytest.mark.parametrize(

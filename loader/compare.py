@@ -18,6 +18,7 @@ import numpy as np
 from dumper import dumpfile
 from loader import artifact
 from loader.errors import BadInput, UsageError
+from loader.metrics import cosine, distance
 from loader.naming import unique
 
 Tops = dict[str, list[np.ndarray]]
@@ -215,37 +216,14 @@ def _row(
         row.reason = f"{len(mine[name])} tops and {len(theirs[name])}"
         return row
     a, b = mine[name][number], theirs[name][number]
-    if a.shape != b.shape:
-        row.reason = f"shapes {a.shape} and {b.shape}"
-        return row
-    a, b = (x.reshape(-1).astype(np.float64) for x in (a, b))
-    if not np.array_equal(np.isnan(a), np.isnan(b)):
-        row.reason = "NaN on one side only"
-    elif not np.array_equal(
-        np.isposinf(a) - 1.0 * np.isneginf(a), np.isposinf(b) - 1.0 * np.isneginf(b)
-    ):
-        row.reason = "infinite on one side only"
-    finite = np.isfinite(a) & np.isfinite(b)
-    a, b = a[finite], b[finite]
-    row.max_abs, row.error = _errors(a, b)
-    norm = float(np.linalg.norm(b))
-    row.relative_l2 = float(np.linalg.norm(a - b)) / norm if norm else row.max_abs
-    row.cosine = _cosine(a, b)
-    row.cosine_relu = _cosine(a.clip(min=0), b.clip(min=0))
+    found = distance(a, b)
+    row.max_abs, row.error = found.max_abs, found.error
+    row.relative_l2, row.cosine, row.reason = found.relative_l2, found.cosine, found.reason
+    if a.shape == b.shape:
+        positive = (np.nan_to_num(x.reshape(-1), posinf=0).clip(min=0) for x in (a, b))
+        row.cosine_relu = cosine(*positive)
     ours, caffe = apart.get(name, ([], []))
-    if number < min(len(ours), len(caffe)) and ours[number].size == caffe[number].size:
-        pair = (array[number].reshape(-1).astype(np.float64) for array in (ours, caffe))
-        row.isolated = _errors(*pair)[1]
+    if number < min(len(ours), len(caffe)):
+        apart_by = distance(ours[number], caffe[number])
+        row.isolated = math.inf if apart_by.reason else apart_by.error
     return row
-
-
-def _errors(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """(max|a - b|, the same as a part of max|b|)."""
-    largest = float(np.abs(b).max(initial=0))
-    apart = float(np.abs(np.where(a == b, 0.0, a - b)).max(initial=0))
-    return apart, apart / largest if largest else (0.0 if not apart else math.inf)
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
-    return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from dumper.dumpfile import Layer
+from loader.metrics import distance
 from loader.tracing import CaffeMap
 from loader.verdict import BOUND, LayerParity
 
@@ -144,20 +145,16 @@ def _judge(
     apart = LayerParity(result.layer, result.type, "passed", result.top, bounds.alone)
     _measure(apart, alone.float().cpu().numpy(), array)
     _measure(result, ours.float().cpu().numpy(), array)
-    # NaN or another shape is no number that a bound could allow
+    # NaN, infinity or another shape is no number that a bound could allow
     wrong = apart.verdict == "failed" and not apart.error > bounds.alone
     result.isolated = math.inf if wrong else apart.error
     if result.verdict == "passed" and apart.verdict == "failed":
         _fail(result, f"fed with Caffe's own input: {apart.reason}")
     elif result.verdict == "failed" and apart.verdict == "passed":
         result.reason += "; fed with Caffe's own input it agrees, so the error came with the input"
-    if tuple(exact.shape) != array.shape or tuple(ours.shape) != array.shape:
-        return
     truth = exact.cpu().double().numpy()
-    scale = float(np.abs(truth).max(initial=0)) or 1.0
-    result.caffe_float64 = float(np.abs(array - truth).max(initial=0)) / scale
-    mine = ours.float().cpu().numpy()
-    result.torch_float64 = float(np.abs(mine - truth).max(initial=0)) / scale
+    result.caffe_float64 = distance(array, truth).error
+    result.torch_float64 = distance(ours.float().cpu().numpy(), truth).error
 
 
 def _fail(result: LayerParity, reason: str) -> None:
@@ -165,23 +162,11 @@ def _fail(result: LayerParity, reason: str) -> None:
 
 
 def _measure(result: LayerParity, mine: np.ndarray, caffe: np.ndarray) -> None:
-    """Fill in the metrics and the verdict. NaN fails unless Caffe has it in the same place."""
-    if mine.shape != caffe.shape:
-        _fail(result, f"shape {mine.shape}, Caffe has {caffe.shape}")
-        return
-    same_nan = np.array_equal(np.isnan(mine), np.isnan(caffe))
-    a = np.nan_to_num(mine.reshape(-1).astype(np.float64), nan=0.0)
-    b = np.nan_to_num(caffe.reshape(-1).astype(np.float64), nan=0.0)
-    difference = np.where(a == b, 0.0, a - b)
-    largest, norm = float(np.abs(b).max(initial=0)), float(np.linalg.norm(b))
-    result.max_abs = float(np.abs(difference).max(initial=0))
-    result.error = (
-        result.max_abs / largest if largest else (0.0 if not result.max_abs else math.inf)
-    )
-    result.relative_l2 = float(np.linalg.norm(difference)) / norm if norm else result.error
-    lengths = norm * float(np.linalg.norm(a))
-    result.cosine = float(a @ b) / lengths if lengths else float(result.max_abs == 0)
-    if not same_nan:
-        _fail(result, "NaN where Caffe has none, or the reverse")
-    elif not result.max_abs <= result.bound * largest:
-        _fail(result, f"error {result.error:.1e} of the largest value, allowed {result.bound:.0e}")
+    """Fill in the metrics and the verdict. NaN and infinities fail unless Caffe has them there too."""
+    found = distance(mine, caffe)
+    result.max_abs, result.error = found.max_abs, found.error
+    result.relative_l2, result.cosine = found.relative_l2, found.cosine
+    if found.reason:
+        _fail(result, found.reason)
+    elif not found.error <= result.bound:
+        _fail(result, f"error {found.error:.1e} of the largest value, allowed {result.bound:.0e}")

@@ -256,3 +256,12 @@ def test_nan_fails_on_either_side() -> None:
         assert compared(kind, top, nan, nan, 1.0).verdict == "failed"
         assert compared(kind, top, top, nan, 1.0).verdict == "failed"
         assert compared(kind, nan, nan, nan, 1.0).verdict == "passed"
+
+
+def test_an_infinity_allows_nothing_beside_it() -> None:
+    top, off = np.array([np.inf, 1.0], np.float32), np.array([np.inf, 100.0], np.float32)
+    for kind in ("Exp", "Sigmoid"):
+        assert compared(kind, top, top, top, 1.0).verdict == "passed"
+        assert compared(kind, off, top, top, 1.0).verdict == "failed"
+        assert compared(kind, top, off, top, 1.0).verdict == "failed"
+        assert compared(kind, -top, top, top, 1.0).verdict == "failed"

@@ -1,0 +1,59 @@
+"""How far an array is from the one that it should be: the numbers that parity and compare go by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Of the finite values. `error` is max|a - b| / max|b|; where b is all zero, 0 or infinite.
+
+    `reason`: why no number could allow it (another shape, NaN or infinity on one side only); the
+    numbers are NaN for another shape.
+    """
+
+    max_abs: float = math.nan
+    error: float = math.nan
+    relative_l2: float = math.nan
+    cosine: float = math.nan
+    reason: str = ""
+
+
+def distance(mine: np.ndarray, reference: np.ndarray) -> Distance:
+    """Both of one shape and any float type; computed in float64."""
+    if mine.shape != reference.shape:
+        return Distance(reason=f"shapes {mine.shape} and {reference.shape}")
+    a, b = (array.reshape(-1).astype(np.float64) for array in (mine, reference))
+    reason = ""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        reason = _strange(a, b)
+        # an infinity in max|b| would allow everything
+        finite = np.isfinite(a) & np.isfinite(b)
+        a, b = a[finite], b[finite]
+    difference = a - b
+    max_abs = float(np.abs(difference).max(initial=0))
+    error = _part(max_abs, float(np.abs(b).max(initial=0)))
+    relative_l2 = _part(float(np.linalg.norm(difference)), float(np.linalg.norm(b)))
+    return Distance(max_abs, error, relative_l2, cosine(a, b), reason)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two flat arrays; 1 for two that are all zero, 0 where one is."""
+    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())
+
+
+def _strange(a: np.ndarray, b: np.ndarray) -> str:
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return "NaN on one side only"
+    if not all(np.array_equal(where(a), where(b)) for where in (np.isposinf, np.isneginf)):
+        return "infinite on one side only"
+    return ""
+
+
+def _part(value: float, whole: float) -> float:
+    return value / whole if whole else (math.inf if value else 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dumper.dumpfile import Layer
-from loader.metrics import distance
+from loader.metrics import distance, error_of
 from loader.tracing import CaffeMap
 from loader.verdict import BOUND, LayerParity
 
@@ -153,8 +153,8 @@ def _judge(
     elif result.verdict == "failed" and apart.verdict == "passed":
         result.reason += "; fed with Caffe's own input it agrees, so the error came with the input"
     truth = exact.cpu().double().numpy()
-    result.caffe_float64 = distance(array, truth).error
-    result.torch_float64 = distance(ours.float().cpu().numpy(), truth).error
+    result.caffe_float64 = error_of(array, truth)
+    result.torch_float64 = error_of(ours.float().cpu().numpy(), truth)
 
 
 def _fail(result: LayerParity, reason: str) -> None:

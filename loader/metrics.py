@@ -27,24 +27,41 @@ def distance(mine: np.ndarray, reference: np.ndarray) -> Distance:
     """Both of one shape and any float type; computed in float64."""
     if mine.shape != reference.shape:
         return Distance(reason=f"shapes {mine.shape} and {reference.shape}")
-    a, b = (array.reshape(-1).astype(np.float64) for array in (mine, reference))
-    reason = ""
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        reason = _strange(a, b)
-        # an infinity in max|b| would allow everything
-        finite = np.isfinite(a) & np.isfinite(b)
-        a, b = a[finite], b[finite]
-    difference = a - b
-    max_abs = float(np.abs(difference).max(initial=0))
-    error = _part(max_abs, float(np.abs(b).max(initial=0)))
-    relative_l2 = _part(float(np.linalg.norm(difference)), float(np.linalg.norm(b)))
+    a, b, reason = _finite(mine, reference)
+    max_abs, error = _largest(a, b)
+    relative_l2 = _part(float(np.linalg.norm(a - b)), float(np.linalg.norm(b)))
     return Distance(max_abs, error, relative_l2, cosine(a, b), reason)
+
+
+def error_of(mine: np.ndarray, truth: np.ndarray) -> float:
+    """`Distance.error` alone: float64 may hold values whose squares it cannot."""
+    if mine.shape != truth.shape:
+        return math.nan
+    a, b, _ = _finite(mine, truth)
+    return _largest(a, b)[1]
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Of two flat arrays; 1 for two that are all zero, 0 where one is."""
     lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
     return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())
+
+
+def _finite(mine: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Flat, in float64, without what is not finite, as an infinity in max|b| would allow everything;
+    and where the two do not agree in that, the reason.
+    """
+    a, b = (array.reshape(-1).astype(np.float64) for array in (mine, reference))
+    finite = np.isfinite(a) & np.isfinite(b)
+    if finite.all():
+        return a, b, ""
+    return a[finite], b[finite], _strange(a, b)
+
+
+def _largest(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """max|a - b|, and as a part of max|b|."""
+    max_abs = float(np.abs(a - b).max(initial=0))
+    return max_abs, _part(max_abs, float(np.abs(b).max(initial=0)))
 
 
 def _strange(a: np.ndarray, b: np.ndarray) -> str:

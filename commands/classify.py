@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from commands.answers import average, from_caffe, from_torch
 from commands.run import emit
 from commands.tables import show
 from loader.errors import FetchError, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
+    from loader.catalog import Catalog
     from loader.recipe import Recipe
 
-BATCH = 32
 TOP = 5
-# give their input another shape, or nothing
-SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 
 
 @dataclass
@@ -33,22 +30,7 @@ class Classifier:
     manifest: dict[str, Any]
     recipe: Recipe
     names: list[str]
-
-    @property
-    def ends_in(self) -> str:
-        """The type of its last function; the module may end before Caffe's Softmax."""
-        left_out = self.manifest["left_out"]
-        return last_function(
-            (layer["type"], layer["bottoms"], layer["tops"])
-            for layer in self.manifest["net"]
-            if layer["name"] not in left_out
-        )
-
-    @property
-    def batch(self) -> int:
-        """How many pictures go at once: a Reshape may hold the definition's own batch."""
-        fixed = any(layer["type"] == "Reshape" for layer in self.manifest["net"])
-        return int(self.manifest["inputs"][0]["shape"][0]) if fixed else BATCH
+    models: Catalog
 
     def name(self, number: int) -> str:
         """The class's name, else its number."""
@@ -69,17 +51,20 @@ def classify(
 ) -> None:
     """Print the five best classes of each picture."""
     from commands.stage_two import check_device
+    from loader.catalog import load_catalog
+    from loader.loading import load
 
     progress = for_terminal()
     check_device(device)
     if engine not in ("auto", "caffe"):
         raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
-    found = open_classifier(model, mean, labels, catalog, progress)
+    found = open_classifier(model, mean, labels, load_catalog(catalog), progress)
     batch, counts = prepared(found.recipe, pictures, oversample)
-    ours = average(ask_torch(found, batch, device), counts)
+    net, _ = load(found.folder.resolve())
+    ours = average(from_torch(net.to(device), found.manifest, batch, device), counts)
     theirs = None
     if engine == "caffe":
-        theirs = average(ask_caffe(found, batch, catalog, progress), counts)
+        theirs = average(caffe_beside(found, batch, progress), counts)
     if as_json:
         emit({"ok": True, "pictures": _rows(found, pictures, ours, theirs)})
         return
@@ -97,12 +82,11 @@ def classify(
 
 
 def open_classifier(
-    model: str, mean: str | None, labels: Path | None, catalog: Path | None, progress: Progress
+    model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
     """The artifact called `model`; raises UsageError where it is no classifier of pictures."""
     from loader import artifact
     from loader import labels as label_files
-    from loader.catalog import load_catalog
     from loader.loading import folder_of
     from loader.recipe import from_manifest, with_mean
 
@@ -121,12 +105,12 @@ def open_classifier(
         names = (
             label_files.read(labels)
             if labels
-            else label_files.of_artifact(manifest, load_catalog(catalog), progress)
+            else label_files.of_artifact(manifest, models, progress)
         )
     except FetchError as error:
         progress.note(f"{error.message}: classes are shown by their numbers")
         names = []
-    return Classifier(folder, manifest, recipe, names)
+    return Classifier(folder, manifest, recipe, names, models)
 
 
 def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
@@ -143,6 +127,12 @@ def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
     return Recipe(order, (0.0,) * shape[1], 1.0, (shape[2], shape[3]))
 
 
+def caffe_beside(found: Classifier, batch: np.ndarray, progress: Progress) -> np.ndarray:
+    """Real Caffe's probabilities, N x classes."""
+    with progress.task("real Caffe looks at the same pictures"):
+        return from_caffe(found.folder, found.manifest, [batch], found.models, progress)
+
+
 def prepared(
     recipe: Recipe, pictures: Sequence[Path], oversample: bool
 ) -> tuple[np.ndarray, list[int]]:
@@ -156,100 +146,6 @@ def prepared(
         for path in pictures
     ]
     return np.concatenate(parts), [len(part) for part in parts]
-
-
-def ask_torch(found: Classifier, batch: np.ndarray, device: str) -> np.ndarray:
-    """Probabilities, N x classes."""
-    import torch
-
-    from loader.loading import load
-
-    net, _ = load(found.folder.resolve())
-    net = net.to(device)
-    answers = []
-    with torch.no_grad():
-        for start in range(0, len(batch), found.batch):
-            part = torch.from_numpy(batch[start : start + found.batch]).to(device)
-            answers.append(net(part).cpu().numpy())
-    return probabilities(np.concatenate(answers), found.ends_in, found.folder.name)
-
-
-def ask_caffe(
-    found: Classifier, batch: np.ndarray, catalog: Path | None, progress: Progress
-) -> np.ndarray:
-    """The same from real Caffe, on the files that the artifact was made of."""
-    from engines.caffe import forward
-    from loader.deploy import deploy
-    from loader.graph import outputs, read_net
-
-    prototxt, caffemodel = sources(found, catalog, progress)
-    blob, shape = found.manifest["inputs"][0]["blob"], tuple(found.manifest["inputs"][0]["shape"])
-    net = deploy(read_net(prototxt), {blob: shape}, {})
-    output = outputs(net)[-1]
-    kind = last_function((layer.type, layer.bottoms, layer.tops) for layer in net.layers)
-    with progress.task("real Caffe looks at the same pictures"):
-        (answer,) = forward(
-            prototxt, caffemodel, iter([{blob: batch}]), output, progress, found.batch, net=net
-        )
-    return probabilities(answer, kind, found.folder.name)
-
-
-def sources(found: Classifier, catalog: Path | None, progress: Progress) -> tuple[Path, Path]:
-    """The two files: from the catalog, or where `convert` had them, if they are still the same."""
-    from commands.inputs import sha256
-    from loader.catalog import load_catalog
-    from loader.fetch import resolve
-
-    models = load_catalog(catalog)
-    entry = models.models.get(found.manifest["model"] or "")
-    if entry is not None:
-        files = resolve(entry, models, progress)
-        return files.prototxt, files.caffemodel
-    build = json.loads((found.folder / "build.json").read_text())
-    paths = [Path(build.get(name) or "") for name in ("prototxt", "caffemodel")]
-    hashes = [found.manifest["caffe"][f"{path}_sha256"] for path in ("prototxt", "caffemodel")]
-    for path, digest in zip(paths, hashes, strict=True):
-        if not path.is_file() or sha256(path) != digest:
-            raise UsageError(
-                f"{found.folder.name}: {path} is not there any more, or another file: convert it again"
-            )
-    return paths[0], paths[1]
-
-
-def last_function(layers: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> str:
-    """The type of the last layer that does more than give its input another shape."""
-    kinds: dict[str, str] = {}
-    found = ""
-    for kind, bottoms, tops in layers:
-        if not tops:
-            continue
-        found = kinds.get(bottoms[0], "") if kind in SHAPING and bottoms else kind
-        kinds.update(dict.fromkeys(tops, found))
-    return found
-
-
-def probabilities(answers: np.ndarray, kind: str, name: str) -> np.ndarray:
-    """A softmax, where the net does not end in one (or in sigmoids); N x classes.
-
-    Raises UsageError where the answer is no list of classes, or holds NaN.
-    """
-    if answers.ndim < 2 or math.prod(answers.shape[1:]) != max(answers.shape[1:]):
-        raise UsageError(f"{name}: no classifier of pictures: it answers with {answers.shape}")
-    answers = answers.reshape(len(answers), -1)
-    if not np.isfinite(answers).all():
-        raise UsageError(f"{name}: its answer to this picture holds values that are no numbers")
-    if kind in ("Softmax", "Sigmoid"):
-        return answers
-    powers = np.exp(answers - answers.max(1, keepdims=True))
-    found: np.ndarray = powers / powers.sum(1, keepdims=True)
-    return found
-
-
-def average(answers: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """One row a picture, over its crops."""
-    ends = np.cumsum(counts)
-    parts = zip(ends, counts, strict=True)
-    return np.stack([answers[end - count : end].mean(0) for end, count in parts])
 
 
 def _rows(

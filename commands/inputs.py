@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from loader.catalog import Model
 
 BUNDLED = "lenet_digits"
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)

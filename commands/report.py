@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.classify import (
-    TOP,
-    ask_caffe,
-    ask_torch,
-    average,
-    open_classifier,
-    prepared,
-)  # fmt: skip
+from commands.answers import average, from_torch
+from commands.classify import TOP, caffe_beside, open_classifier, prepared
+from commands.origins import bundled_pictures, parity_dump
 from commands.run import emit
-from loader.errors import DecantError, UsageError
+from loader.errors import BadInput, DecantError, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from commands.classify import Classifier
+    from dumper.dumpfile import Dump
+    from loader.catalog import Catalog
     from loader.report.looking import Seen
 
 PAGE = "report.html"
@@ -74,13 +74,29 @@ def write(
     labels: Path | None = None,
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
-    from loader.loading import folder_of
+    from loader import artifact
+    from loader.catalog import load_catalog
+    from loader.loading import folder_of, load
     from loader.report import looking
 
     folder = folder_of(model)
-    seen = _seen(model, picture, engine, catalog, progress, mean, labels)
+    manifest = artifact.read_manifest(folder)
+    models = load_catalog(catalog)
+    net, _ = load(folder.resolve())
+    seen = None
+    chosen = picture or _bundled(manifest, models)
+    if chosen is not None:
+        try:
+            found = open_classifier(model, mean, labels, models, progress)
+            seen = _seen(found, net, chosen, engine, progress)
+        except DecantError:
+            # what was not asked for need not be there
+            if picture or engine == "caffe":
+                raise
+    elif engine == "caffe":
+        raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
     with progress.task("drawing the report"):
-        made = looking.make(folder, seen)
+        made = looking.make(folder, net, seen, _dump(folder, manifest, models))
     part = folder.parent / f".{folder.name}.{os.getpid()}.html"
     try:
         part.write_text(made.html, encoding="utf-8")
@@ -91,53 +107,37 @@ def write(
 
 
 def _seen(
-    model: str,
-    picture: Path | None,
-    engine: str,
-    catalog: Path | None,
-    progress: Progress,
-    mean: str | None,
-    labels: Path | None,
-) -> Seen | None:
-    """What the net makes of the picture; the bundled one where none is named."""
+    found: Classifier, net: nn.Module, picture: Path, engine: str, progress: Progress
+) -> Seen:
+    """What the net makes of the picture."""
     from loader.recipe import centre, read_picture
     from loader.report.looking import Seen
 
-    asked = picture is not None
-    picture = picture or _bundled(model, catalog)
-    if picture is None:
-        if engine == "caffe":
-            raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
-        return None
-    try:
-        found = open_classifier(model, mean, labels, catalog, progress)
-    except DecantError:
-        if asked:
-            raise
-        return None
     batch, counts = prepared(found.recipe, [picture], False)
     whole = read_picture(picture, found.recipe)
     crop = found.recipe.crop
     if crop:
         top, left = centre(whole.shape[1:], crop)
         whole = whole[:, top : top + crop, left : left + crop]
-    ours = average(ask_torch(found, batch, "cpu"), counts)[0]
+    ours = average(from_torch(net, found.manifest, batch, "cpu"), counts)[0]
     best = np.argsort(-ours, kind="stable")[:TOP]
     caffe = None
     if engine == "caffe":
-        theirs = average(ask_caffe(found, batch, catalog, progress), counts)[0]
+        theirs = average(caffe_beside(found, batch, progress), counts)[0]
         caffe = [float(theirs[n]) for n in best]
     names = [found.name(int(n)) for n in best]
     return Seen(picture.name, whole, batch, names, [float(ours[n]) for n in best], caffe)
 
 
-def _bundled(model: str, catalog: Path | None) -> Path | None:
-    """The first validation picture of a catalog model that brings its own."""
-    from loader import artifact
-    from loader.catalog import load_catalog
-    from loader.loading import folder_of
-
-    models = load_catalog(catalog)
-    entry = models.models.get(artifact.read_manifest(folder_of(model))["model"] or "")
-    folder = models.local(entry.validation) if entry and entry.validation else None
+def _bundled(manifest: dict[str, Any], models: Catalog) -> Path | None:
+    """The first picture of a catalog model that brings its own."""
+    folder = bundled_pictures(manifest, models)
     return next(iter(sorted(folder.rglob("*.png"))), None) if folder else None
+
+
+def _dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump | None:
+    """A page can do without Caffe's activations."""
+    try:
+        return parity_dump(folder, manifest, models)
+    except BadInput:
+        return None

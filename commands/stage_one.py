@@ -74,7 +74,7 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
-    from loader.probe import make_probe, one_picture
+    from loader.probe import input_shapes, make_probe
 
     net = read_deploy(inputs, shapes or {})
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -96,7 +96,7 @@ def run(
         dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
     )
     if net.run_text:
-        result.inputs = {name: one_picture(shape) or () for name, shape in net.inputs.items()}
+        result.inputs = {name: shape or () for name, shape in input_shapes(net).items()}
     for note in result.notes:
         if note not in net.notes:
             progress.note(f"note: {note}")

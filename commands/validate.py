@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from commands import tables
+from commands.answers import BATCH, ends_in, fixed_batch, from_caffe
+from commands.origins import bundled_pictures, parity_dump
 from commands.run import emit
 from loader.errors import (
     ArtifactMissing,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from loader.dataset import Picture
     from loader.evaluate import Accuracy, Processes
     from loader.recipe import Recipe
-
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -218,42 +216,25 @@ def _check_device(asked: Asked) -> None:
         torch.cuda.set_device(number)
 
 
-def _bundled_pictures(manifest: dict[str, Any], models: Catalog) -> Path | None:
-    entry = models.models.get(manifest["model"])
-    return models.local(entry.validation) if entry and entry.validation else None
-
-
 def _parity_again(
     folder: Path, manifest: dict[str, Any], model: nn.Module, device: str, models: Catalog
 ) -> str:
-    """From the dump that build.json names, or from the catalog's reference dump."""
-    from commands.stage_two import read_dump
+    """Measured on Caffe's activations of this net, where they are at hand."""
     from loader import parity
     from loader.loading import caffe_map
 
-    build = json.loads((folder / "build.json").read_text())
-    entry = models.models.get(manifest["model"])
-    places = [Path(build["parity_dump"])] if build.get("parity_dump") else []
-    if entry and entry.reference_dump:
-        places.append(models.local(entry.reference_dump))
-    for place in places:
-        if not place.exists():
-            continue
-        dump = read_dump(place)
-        if (
-            dump.has_activations
-            and dump.caffemodel_sha256 == manifest["caffe"]["caffemodel_sha256"]
-        ):
-            bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
-            found = parity.measure(dump, model, caffe_map(manifest), device, bounds)
-            first = found.first_failure
-            if first is not None:
-                raise ParityError(
-                    f"{folder.name}: layer {first.layer!r} differs from Caffe: {first.reason}; "
-                    "convert it again"
-                )
-            return "passed"
-    return "not measured: no dump with activations is at hand (make convert ENGINE=caffe)"
+    dump = parity_dump(folder, manifest, models)
+    if dump is None:
+        return "not measured: no dump with activations is at hand (make convert ENGINE=caffe)"
+    entry = models.models.get(manifest["model"] or "")
+    bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
+    first = parity.measure(dump, model, caffe_map(manifest), device, bounds).first_failure
+    if first is not None:
+        raise ParityError(
+            f"{folder.name}: layer {first.layer!r} differs from Caffe: {first.reason}; "
+            "convert it again"
+        )
+    return "passed"
 
 
 def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
@@ -261,7 +242,7 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
     from loader import dataset
     from loader.recipe import from_manifest
 
-    place = asked.data or _bundled_pictures(manifest, asked.models)
+    place = asked.data or bundled_pictures(manifest, asked.models)
     if place is None:
         return None
     recipe = from_manifest(manifest, folder)
@@ -299,12 +280,15 @@ def _measure(
     from loader.evaluate import accuracy, against_published, measure
 
     team, total = asked.team, len(work.pictures)
-    parts = dataset.plan(total, BATCH, team.rank, team.world)
+    fixed = fixed_batch(manifest)
+    parts = dataset.plan(total, fixed or BATCH, team.rank, team.world)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
-    probabilities = manifest["outputs"][0]["type"] == "Softmax"
+    probabilities = ends_in(manifest) == "Softmax"
     begun = time.monotonic()
     table = team.together(
-        lambda: measure(model, batches, parts, total, asked.device, asked.progress, probabilities)
+        lambda: measure(
+            model, batches, parts, total, asked.device, asked.progress, probabilities, fixed
+        )
     )
     result.accuracy = found = accuracy(team.add(table))
     speed = total / (time.monotonic() - begun)
@@ -313,7 +297,9 @@ def _measure(
     if asked.per_class:
         result.classes = _by_class(found, _names(manifest))
     if asked.engine == "caffe":
-        result.caffe_agrees = team.first(lambda: _caffe_agrees(found, manifest, work, asked))
+        result.caffe_agrees = team.first(
+            lambda: _caffe_agrees(found, result.folder, manifest, work, asked)
+        )
 
 
 def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -329,35 +315,18 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
+def _caffe_agrees(
+    found: Accuracy, folder: Path, manifest: dict[str, Any], work: Work, asked: Asked
+) -> int:
     """On how many pictures real Caffe has the same best class."""
     from loader import dataset
 
     parts = dataset.plan(len(work.pictures), BATCH)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
-    answers = _ask_caffe(manifest, asked.models, batches, asked.progress)
-    return int((answers == found.predictions).sum())
-
-
-def _ask_caffe(
-    manifest: dict[str, Any],
-    models: Catalog,
-    batches: Any,
-    progress: Progress,
-) -> np.ndarray:
-    """Real Caffe's best class for each picture, from the files the artifact was made of."""
-
-    from engines.caffe import forward
-    from loader.fetch import resolve
-    from loader.graph import outputs, read_net
-
-    entry = models.model(manifest["model"])
-    assert entry.input is not None
-    files = resolve(entry, models, progress)
-    output = outputs(read_net(files.prototxt))[-1]
-    inputs = ({entry.input.blob: pictures} for pictures, _ in batches)
-    answers = forward(files.prototxt, files.caffemodel, inputs, output, progress, batch=BATCH)
-    return np.concatenate([answer.reshape(len(answer), -1).argmax(1) for answer in answers])
+    with asked.progress.task("real Caffe looks at the same pictures"):
+        pictures = (pictures for pictures, _ in batches)
+        answers = from_caffe(folder, manifest, pictures, asked.models, asked.progress)
+    return int((answers.argmax(1) == found.predictions).sum())
 
 
 def _print(result: Validation) -> None:

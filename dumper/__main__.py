@@ -41,12 +41,12 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     from dumper import dumpfile, net
 
     clock.lap("import caffe")
-    text = (folder / "in" / job["prototxt"]).read_bytes().decode()
+    text = _text(folder / "in" / job["prototxt"])
     probe = _probe(job, folder)
     shapes = {name: array.shape for name, array in probe.items()}
     net_name, runnable = net.runnable_text(_given(job, folder), shapes)
     target = folder / "out" / "net.prototxt"
-    target.write_text(runnable)
+    target.write_text(runnable, encoding="utf-8")
     caffe_net = net.build(target, shapes)
     notes = []
     if job["caffemodel"]:
@@ -83,7 +83,7 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     target = folder / "out" / "net.prototxt"
     inputs = _probe(job, folder)
     shapes = {name: array.shape for name, array in inputs.items()}
-    target.write_text(net.runnable_text(text, shapes)[1])
+    target.write_text(net.runnable_text(text, shapes)[1], encoding="utf-8")
     count, batch = len(next(iter(inputs.values()))), int(job["batch"])
     outputs = []
     caffe_net, shape = None, 0
@@ -120,8 +120,12 @@ class Clock:
 
 def _given(job: Dict[str, Any], folder: Path) -> str:
     """The text that Caffe is to run."""
-    file = folder / "in" / str(job["deploy"] or job["prototxt"])
-    return file.read_bytes().decode()
+    return _text(folder / "in" / str(job["deploy"] or job["prototxt"]))
+
+
+def _text(file: Path) -> str:
+    """As the host decodes it: a comment may be in any encoding."""
+    return file.read_bytes().decode(errors="replace")
 
 
 def _probe(job: Dict[str, Any], folder: Path) -> Dict[str, np.ndarray]:

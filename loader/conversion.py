@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumper.dumpfile import Dump
+from loader import probe
 from loader.codegen import generate
 from loader.deploy import deploy
 from loader.errors import BadInput
@@ -22,7 +23,6 @@ from loader.layers.rule import Shape
 from loader.naming import unique
 from loader.plan import outline, plan
 from loader.plugins import Plugins
-from loader.probe import one_picture
 from loader.recipe import Recipe, recover
 
 if TYPE_CHECKING:
@@ -127,13 +127,10 @@ def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
 
 
 def input_shapes(net: Net, dump: Dump | None, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """What `--input` says, else the probe, else the definition, with a batch of one picture."""
-    found = {}
-    for name, declared in net.inputs.items():
-        probe = dump.probe.get(name) if dump is not None else None
-        shape = shapes.get(name) or (probe.shape if probe is not None else one_picture(declared))
-        found[name] = tuple(shape or ())
-    return found
+    """What `--input` says, else the probe, else the definition, with a batch of one where it can be."""
+    probed = {name: array.shape for name, array in dump.probe.items()} if dump is not None else {}
+    known = {**probe.input_shapes(net), **probed, **shapes}
+    return {name: tuple(known[name] or ()) for name in net.inputs}
 
 
 def _generated(
@@ -223,10 +220,8 @@ def _last(net: Net, layers: Mapping[str, str | None]) -> list[dict[str, str]]:
 
 def graph_of(net: Net, shapes: Mapping[str, Shape]) -> list[dict[str, object]]:
     """The layers for manifest.json: name, type, bottoms, tops and their shapes."""
-    given = {
-        name: tuple(shapes.get(name) or one_picture(s) or (1,)) for name, s in net.inputs.items()
-    }
-    found = outline(net, given)
+    given = input_shapes(net, None, shapes)
+    found = outline(net, {name: shape or (1,) for name, shape in given.items()})
     names = unique(layer.name for layer in net.layers)
     return [
         {

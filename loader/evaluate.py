@@ -122,21 +122,29 @@ def measure(
     device: str = "cpu",
     progress: Progress = SILENT,
     probabilities: bool = False,
+    fixed: int | None = None,
 ) -> torch.Tensor:
     """A row for each of `total` pictures; zeros for those that are not in `parts`.
 
     `batches` gives, for each part, what the net wants (N x C x H x W float32) and the labels.
-    The model gives logits, or, where it ends in a softmax, `probabilities`.
+    The model gives logits, or, where it ends in a softmax, `probabilities`; it takes any number of
+    pictures, or `fixed` ones.
     """
     model = model.to(device).eval()
     table = torch.zeros(total, 4, dtype=torch.float64)
     with progress.task("pictures", sum(map(len, parts)), "pictures") as task:
         for part, (pictures, labels) in zip(parts, batches, strict=True):
             truth = torch.from_numpy(labels).to(device)
-            scores = model(torch.from_numpy(pictures).to(device)).flatten(1)
+            whole = torch.from_numpy(filled(pictures, fixed)).to(device)
+            scores = model(whole)[: len(part)].flatten(1)
             table[part.start : part.stop] = _judge(scores, truth, probabilities).cpu()
             task.advance(len(part))
     return table
+
+
+def filled(pictures: np.ndarray, fixed: int | None) -> np.ndarray:
+    """Up to a multiple of `fixed` with the last picture, for a net that takes no other number."""
+    return np.concatenate([pictures, pictures[-1:].repeat(-len(pictures) % (fixed or 1), 0)])
 
 
 def _judge(scores: torch.Tensor, truth: torch.Tensor, probabilities: bool) -> torch.Tensor:

@@ -38,7 +38,7 @@ def make_probe(
 def _make(
     net: Net, name: str, shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator
 ) -> np.ndarray:
-    shape = shapes.get(name) or one_picture(net.inputs[name])
+    shape = shapes.get(name) or input_shapes(net)[name]
     if shape is None or min(shape) < 1:
         raise UsageError(
             f"{net.file}: input {name!r} has no shape; give --input {name}=1,3,224,224"
@@ -61,9 +61,30 @@ def _make(
 _INDEX_READERS = {"Embed", "BatchReindex", "Filter"}
 
 
-def one_picture(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """A declared shape with a batch of one: the first of four axes counts pictures."""
-    return (1, *shape[1:]) if shape and len(shape) == 4 else shape
+def input_shapes(net: Net) -> dict[str, tuple[int, ...] | None]:
+    """The declared shape of each input, with a batch of one picture where the net takes one.
+
+    The first of four axes counts pictures. None where nothing is declared.
+    """
+    return {
+        name: (1, *shape[1:]) if shape and len(shape) == 4 and not _holds(net, shape[0]) else shape
+        for name, shape in net.inputs.items()
+    }
+
+
+def _holds(net: Net, batch: int) -> bool:
+    """A layer that counts on the declared batch: it reshapes to it, or cuts it into pieces."""
+    for layer in net.layers:
+        if layer.type == "Reshape":
+            param = layer.fields.message("reshape_param")
+            dims = param.message("shape").integers("dim")
+            if dims and dims[0] == batch and param.integer("axis", 0) == 0:
+                return True
+        if layer.type == "Slice":
+            param = layer.fields.message("slice_param")
+            if param.integer("slice_dim" if param.has("slice_dim") else "axis", 1) == 0:
+                return True
+    return False
 
 
 def _reader(net: Net, name: str) -> str | None:

@@ -51,6 +51,16 @@ def only_input_in_place() -> str:
     return net.text
 
 
+def batch_in_the_definition() -> str:
+    """A batch of one would fit neither the Reshape nor the Slice."""
+    net = Builder("Batch", (4, 3, 6, 6))
+    net.conv("c", "data", 2)
+    net.add("r", "Reshape", ["c"], "reshape_param { shape { dim: 4 dim: 8 dim: -1 } }")
+    net.add("s", "Slice", ["r"], "slice_param { axis: 0 }", ["one", "other"])
+    net.add("d", "Eltwise", ["one", "other"], "eltwise_param { coeff: 1 coeff: -1 }")
+    return net.text
+
+
 def two_names_of_one_value() -> str:
     net = Builder("Names", (1, 3, 4, 4))
     net.conv("c", "data", 2)
@@ -115,6 +125,6 @@ ODD = {
     for make in (
         slices_swapped, shared_prelu, blocks_called_as_ops, input_in_place_is_an_output,
         only_input_in_place, two_names_of_one_value, in_place_through_a_buffer, clip_reversed,
-        argmax_of_a_vector, names_like_numbered_ones, shared_and_transposed,
+        argmax_of_a_vector, names_like_numbered_ones, shared_and_transposed, batch_in_the_definition,
     )
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
-from dumper import dumpfile
+from dumper.dumpfile import Dump
 from loader import artifact
 from loader.naming import unique
 from loader.report import figures
@@ -44,28 +45,31 @@ class Report:
     pictures: list[Picture] = field(default_factory=list)
 
 
-def make(folder: Path, seen: Seen | None) -> Report:
-    """The report of an artifact. Raises ArtifactMissing or IntegrityError as reading one does."""
+def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> Report:
+    """The report of an artifact: `net` is its module, `dump` has Caffe's activations of it.
+
+    Raises ArtifactMissing or IntegrityError as reading one does.
+    """
     manifest = artifact.read_manifest(folder)
     build, parity = (json.loads((folder / f"{x}.json").read_text()) for x in ("build", "parity"))
     sections = []
     if parity.get("layers"):
         plot = figures.error_over_depth(parity["layers"])
         sections.append(Section("Error over depth", [plot]))
-    sections += _sections(folder, manifest, build, seen)
+    sections += _sections(folder, net, manifest, seen, dump)
     pictures = [picture for section in sections for picture in section.pictures]
     return Report(render(manifest, build, parity, sections), pictures)
 
 
 def _sections(
-    folder: Path, manifest: Mapping[str, Any], build: Mapping[str, Any], seen: Seen | None
+    folder: Path,
+    net: nn.Module,
+    manifest: Mapping[str, Any],
+    seen: Seen | None,
+    dump: Dump | None,
 ) -> list[Section]:
-    from loader.loading import load
-
-    net, _ = load(folder.resolve())
     names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
     sections = [_classes(seen)] if seen else []
-    dump = _dump(build, manifest)
     if seen:
         ours = _activations(net, [seen.prepared])
         last = _last_maps(manifest, ours)
@@ -75,24 +79,6 @@ def _sections(
     sections.append(_filters(folder, manifest, names))
     sections.append(_maps(net, manifest, names, dump, seen))
     return [section for section in sections if section.pictures]
-
-
-def _dump(build: Mapping[str, Any], manifest: Mapping[str, Any]) -> dumpfile.Dump | None:
-    """Caffe's own activations, where they are still at hand, and of this very net."""
-    path = build.get("parity_dump")
-    try:
-        found = dumpfile.read(Path(path)) if path else None
-    except (OSError, dumpfile.DumpError):
-        return None
-    if not found or not found.has_activations:
-        return None
-    prototxt = hashlib.sha256(found.prototxt.encode()).hexdigest()
-    mine = manifest["caffe"]
-    same = (prototxt, found.caffemodel_sha256) == (
-        mine["prototxt_sha256"],
-        mine["caffemodel_sha256"] or "",
-    )
-    return found if same else None
 
 
 def _classes(seen: Seen) -> Section:
@@ -123,10 +109,10 @@ def _filters(folder: Path, manifest: Mapping[str, Any], names: Sequence[str]) ->
 
 
 def _maps(
-    net: Any,
+    net: nn.Module,
     manifest: Mapping[str, Any],
     names: Sequence[str],
-    dump: dumpfile.Dump | None,
+    dump: Dump | None,
     seen: Seen | None,
 ) -> Section:
     """The first, the middle and the last convolution, beside Caffe's where the dump has it."""
@@ -154,10 +140,8 @@ def _maps(
     return section
 
 
-def _activations(net: Any, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _activations(net: nn.Module, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """The first top of every layer."""
-    import torch
-
     from loader.recording import activations
 
     found = activations(net, [torch.from_numpy(np.array(array)) for array in inputs])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.commands.test_cli import run
+from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
 from tests.layers.nets import layer
 
@@ -156,13 +156,20 @@ def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
 
 
 def test_another_nets_dump_is_not_shown_as_caffes(tmp_path: Path) -> None:
-    run("convert", "--engine", "reader", cwd=tmp_path)
+    files = (
+        "--prototxt",
+        MODEL / "deploy.prototxt",
+        "--caffemodel",
+        MODEL / "lenet_digits.caffemodel",
+    )
+    run("convert", *map(str, files), "--engine", "reader", cwd=tmp_path)
     folder = tmp_path / "artifacts/lenet_digits"
     run("dump", *write(tmp_path), "--out", "other.h5", cwd=tmp_path)
     build = json.loads((folder / "build.json").read_text())
     build["parity_dump"] = str(tmp_path / "other.h5")
     (folder / "build.json").write_text(json.dumps(build))
-    run("report", "lenet_digits", cwd=tmp_path)
+    digit = str(MODEL / "validation/3/0003.png")
+    run("report", "lenet_digits", "--picture", digit, "--mean", "0", cwd=tmp_path)
     assert "Caffe's own are not at hand" in Page((folder / "report.html").read_text()).text
 
 

@@ -45,6 +45,10 @@ Plugin = Annotated[
     list[str] | None,
     typer.Option("--layer-plugin", help="Your own torch module for a layer type: module:Class."),
 ]
+Mean = Annotated[
+    str | None, typer.Option(help="In place of the net's: 104,117,123, .binaryproto or .npy.")
+]
+Labels = Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")]
 NoParity = Annotated[bool, typer.Option("--no-parity", help="Parameters only, no probe run.")]
 
 
@@ -215,10 +219,8 @@ def classify(
     oversample: Annotated[
         bool, typer.Option("--oversample", help="Ten crops, averaged, instead of the centre.")
     ] = False,
-    mean: Annotated[
-        str | None, typer.Option(help="In place of the net's: 104,117,123, .binaryproto or .npy.")
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
+    mean: Mean = None,
+    labels: Labels = None,
     engine: Annotated[str, typer.Option(help="caffe: show real Caffe's answer beside.")] = "auto",
     device: Device = "cpu",
     catalog: Catalog = None,
@@ -270,10 +272,8 @@ def report(
     engine: Annotated[
         str, typer.Option(help="caffe: ask real Caffe about the picture as well.")
     ] = "none",
-    mean: Annotated[
-        str | None, typer.Option(help="In place of the net's: 104,117,123, .binaryproto or .npy.")
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
+    mean: Mean = None,
+    labels: Labels = None,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -340,9 +340,7 @@ def add(
     module: Annotated[
         str, typer.Option(help="generated, or a hand-written one of loader/zoo.")
     ] = "generated",
-    mean: Annotated[
-        str | None, typer.Option(help="In place of the definition's: 104,117,123 or a mean file.")
-    ] = None,
+    mean: Mean = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
     citation: Annotated[str, typer.Option(help="Who made it.")] = "",
     input_shapes: Input = None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -65,13 +64,6 @@ class Blob:
     def count(self) -> int:
         """How many values the file holds."""
         return sum(run.count for run in self._runs)
-
-    @property
-    def contiguous(self) -> Optional[Tuple[int, int]]:
-        """(offset, bytes) in the file if the values are one run of little-endian float32."""
-        if self.kind != "float" or len(self._runs) != 1 or self._runs[0].stride != 4:
-            return None
-        return self._runs[0].offset, self._runs[0].count * 4
 
     def array(self) -> np.ndarray:
         """The values, float32, one axis; a read-only view of the file where that is possible."""
@@ -418,13 +410,6 @@ def _refuse_duplicates(model: Caffemodel) -> None:
             f"{model.path}: holds weights twice for {listed}; Caffe would take the last: "
             "are these two files in one?"
         )
-
-
-def fit_shape(blob: Blob, target: Sequence[int]) -> bool:
-    """Caffe's Blob::ShapeEquals (blob.cpp): a legacy shape equals the target with leading ones."""
-    if not blob.legacy:
-        return tuple(blob.shape) == tuple(target)
-    return len(target) <= 4 and blob.shape == (1,) * (4 - len(target)) + tuple(target)
 
 
 def not_finite(array: np.ndarray) -> Optional[str]:

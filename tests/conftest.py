@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.loader import faulty_server
 
 # idle OpenMP workers spin; two cores are quicker with one worker each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,3 +32,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("DECANT_CACHE", str(tmp_path_factory.mktemp("cache")))
     for name in ("DECANT_CATALOG", "DECANT_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[faulty_server.Server]:
+    """A server on this machine; retries do not wait."""
+    monkeypatch.setenv("DECANT_RETRY_PAUSE", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with faulty_server.running() as running:
+        yield running

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loader.graph import Layer
+from loader.mapping import same_shape
 from loader.pretty import literal
 from loader.prototxt import Field, Message, integer
 
@@ -200,8 +201,7 @@ class Site:
         if number >= len(self.blobs):
             raise Refused(f"needs parameter blob {number}, and has {len(self.blobs)}")
         found = self.blobs[number]
-        legacy = found.ndim == 4 and found.shape[: 4 - len(shape)] == (1,) * (4 - len(shape))
-        if found.shape != shape and not (legacy and found.shape[4 - len(shape) :] == shape):
+        if not same_shape(found.shape, shape):
             raise Refused(
                 f"parameter blob {number} has shape {shown(found.shape)}, the net makes it "
                 f"{shown(shape)}"

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 # name -> (file, other names that it needs)
 OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ArgMax": ("argmax", ()),
-    "AvgPool": ("pooling", ("average_pool", "windows")),
+    "AvgPool": ("pooling", ("average_pool", "padded", "windows")),
     "Bias": ("scale", ()),
     "DetectionOutput": (
         "detection",
@@ -27,7 +27,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "LSTM": ("recurrent", ("is_real", "lstm", "lstm_step")),
     "LSTMUnit": ("recurrent", ("lstm_step",)),
     "MVN": ("mvn", ()),
-    "MaxPool": ("pooling", ("max_pool", "windows")),
+    "MaxPool": ("pooling", ("max_pool", "padded", "windows")),
     "MaxPoolMask": ("pooling", ()),
     "Normalize": ("normalize", ()),
     "PSROIPooling": ("roi", ("bins", "psroi_pool", "rounded")),
@@ -39,7 +39,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Reorg": ("reorg", ()),
     "Resize": ("resampling", ("steps",)),
     "Scale": ("scale", ()),
-    "SpatialPyramidPool": ("pooling", ("average_pool", "max_pool", "pyramid", "windows")),
+    "SpatialPyramidPool": ("pooling", ("average_pool", "max_pool", "padded", "pyramid", "windows")),
     "Unpool": ("resampling", ("unpool",)),
     "average_pool": ("pooling", ()),
     "between": ("roi", ()),
@@ -51,6 +51,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "lstm_step": ("recurrent", ()),
     "max_pool": ("pooling", ()),
     "overlaps": ("detection", ()),
+    "padded": ("pooling", ()),
     "prior_boxes": ("prior_box", ()),
     "proposals": ("proposal", ()),
     "psroi_pool": ("roi", ()),

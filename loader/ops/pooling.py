@@ -13,6 +13,23 @@ def windows(size: int, kernel: int, stride: int, pad: int, padded: bool, up: boo
     return count - 1 if padded and (count - 1) * stride >= size + pad else count
 
 
+def padded(
+    x: torch.Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    up: bool,
+    value: float,
+) -> tuple[torch.Tensor, int, int]:
+    """The picture with `value` around it, up to the end of the last windows; their rows and columns."""
+    (kh, kw), (sh, sw), (ph, pw) = kernel, stride, pad
+    rows = windows(x.size(2), kh, sh, ph, ph > 0 or pw > 0, up)
+    columns = windows(x.size(3), kw, sw, pw, ph > 0 or pw > 0, up)
+    bottom = (rows - 1) * sh + kh - ph - x.size(2)
+    right = (columns - 1) * sw + kw - pw - x.size(3)
+    return nn.functional.pad(x, (pw, right, ph, bottom), value=value), rows, columns
+
+
 @torch.fx.wrap
 def max_pool(
     x: torch.Tensor,
@@ -22,12 +39,7 @@ def max_pool(
     up: bool = True,
 ) -> torch.Tensor:
     """Any stride and pad; a window without a picture is the smallest float, as in Caffe."""
-    (kh, kw), (sh, sw), (ph, pw) = kernel, stride, pad
-    rows = windows(x.size(2), kh, sh, ph, ph > 0 or pw > 0, up)
-    columns = windows(x.size(3), kw, sw, pw, ph > 0 or pw > 0, up)
-    bottom = (rows - 1) * sh + kh - ph - x.size(2)
-    right = (columns - 1) * sw + kw - pw - x.size(3)
-    x = nn.functional.pad(x, (pw, right, ph, bottom), value=torch.finfo(x.dtype).min)
+    x, _, _ = padded(x, kernel, stride, pad, up, torch.finfo(x.dtype).min)
     return nn.functional.max_pool2d(x, kernel, stride)
 
 
@@ -41,16 +53,12 @@ def average_pool(
 ) -> torch.Tensor:
     """Any stride and pad; the divisor counts padding up to size + pad, as Caffe's does."""
     (kh, kw), (sh, sw), (ph, pw) = kernel, stride, pad
-    rows = windows(x.size(2), kh, sh, ph, ph > 0 or pw > 0, up)
-    columns = windows(x.size(3), kw, sw, pw, ph > 0 or pw > 0, up)
+    spread, rows, columns = padded(x, kernel, stride, pad, up, 0.0)
     top = torch.arange(rows, device=x.device) * sh - ph
     left = torch.arange(columns, device=x.device) * sw - pw
     heights = (top + kh).clamp(max=x.size(2) + ph) - top
     widths = (left + kw).clamp(max=x.size(3) + pw) - left
-    bottom = (rows - 1) * sh + kh - ph - x.size(2)
-    right = (columns - 1) * sw + kw - pw - x.size(3)
-    x = nn.functional.pad(x, (pw, right, ph, bottom))
-    total = nn.functional.avg_pool2d(x, kernel, stride, divisor_override=1)
+    total = nn.functional.avg_pool2d(spread, kernel, stride, divisor_override=1)
     return total / (heights[:, None] * widths).to(x.dtype)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +27,6 @@ OLD = "# ours\nmodels:   # all of them\n\n    lenet: {module: generated, prototx
 HEAD = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.5 crop_size: 8 %s } data_param { source: "db" } }\n'
 TRAINING = HEAD + CONV + RELU + FC + layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server on this machine; retries do not wait."""
-    monkeypatch.setenv("DECANT_RETRY_PAUSE", "0")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve.running() as running:
-        yield running
 
 
 def addresses(server: Server, folder: Path) -> list[str]:

@@ -33,15 +33,6 @@ BIG = DATA * 40
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body></body></html>"
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server on this machine; retries do not wait."""
-    monkeypatch.setenv("DECANT_RETRY_PAUSE", "0")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve.running() as running:
-        yield running
-
-
 def caffemodel(catalog: Catalog, progress: Progress = SILENT, **given: Path) -> Files:
     return resolve(catalog.model("tiny"), catalog, progress, **given)
 

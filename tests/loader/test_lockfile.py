@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,6 @@ from tests.loader.small_catalog import catalog_of, digests, entry, write
 ROOT = Path(__file__).resolve().parents[2]
 DATA = b"\x0a\x04tiny" + random.Random(11).randbytes(50_000)
 OTHER = b"\x0a\x05other" + random.Random(12).randbytes(50_000)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("DECANT_RETRY_PAUSE", "0")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve.running() as running:
-        yield running
 
 
 def caffemodel(catalog: Catalog) -> Path:

@@ -7,7 +7,7 @@ import io
 import lzma
 import random
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -212,14 +212,6 @@ def test_a_sparse_member_does_not_grow(folder: Path) -> None:
 
 
 # --- archives of the catalog -------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("DECANT_RETRY_PAUSE", "0")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve.running() as running:
-        yield running
 
 
 def caffemodel(catalog: Catalog) -> Path:

@@ -104,6 +104,7 @@ def convert(
         shapes=shapes,
         plugins=plugins,
         beside=found.prototxt.parent,
+        dump=first.content,
     )
     draw(outcome.folder, page, catalog, progress)
     report(outcome, first.engine, as_json)

@@ -73,8 +73,11 @@ def assemble(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     plugins: Plugins | None = None,
     beside: Path | None = None,
+    dump: dumpfile.Dump | None = None,
 ) -> Outcome:
     """Make the artifact `out`/`name`; `model` None: the module is generated from the definition.
+
+    `dump`: what is in `dump_path`, where this process has it already.
 
     Raises Unsupported, MappingError or ParityError, each with all that is wrong, and then writes
     nothing.
@@ -85,7 +88,7 @@ def assemble(
     from loader.conversion import convert
 
     check_device(device)
-    dump = read_dump(dump_path)
+    dump = dump or read_dump(dump_path)
     clock = _Clock()
     converted = convert(dump, model, name, shapes, plugins, beside)
     clock.lap("map")

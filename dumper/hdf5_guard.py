@@ -70,7 +70,8 @@ def read_tree(
 def _child(group: Any, key: str, place: str, seen: Any) -> Any:
     import h5py
 
-    if type(group.get(key, getlink=True)) is not h5py.HardLink:
+    # h5py's upper layer would make three objects of each
+    if group.id.links.get_info(key.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
         raise UnsafeFile(f"/{place}: a link to elsewhere")
     item = group[key]
     if not isinstance(item, (h5py.Group, h5py.Dataset)):
@@ -143,7 +144,9 @@ def _attributes(item: Any, place: str, budget: List[int]) -> Dict[str, Any]:
         if attribute.shape != () or attribute.get_type().get_class() not in kinds:
             raise UnsafeFile(f"/{place}: an attribute that is neither a text nor a number")
         name = attribute.name.decode("utf-8", "replace")
-        value = item.attrs[name]
+        cell = np.empty((), attribute.dtype)
+        attribute.read(cell)
+        value = cell[()]
         text = value.decode() if isinstance(value, bytes) else value
         found[name] = text if isinstance(text, str) else int(text)
         budget[0] -= len(name) + (len(text) if isinstance(text, str) else 8)

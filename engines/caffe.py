@@ -57,6 +57,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         client.close()
     return StageOne(
         dump=out,
+        content=read,
         engine="caffe",
         layers=result["layers"],
         image_id=image_id,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from dumper.dumpfile import Dump
     from loader.graph import Net
 
 
@@ -34,10 +35,12 @@ class Job:
 class StageOne:
     """The dump and how it came about; seconds are CPU time, memory in bytes.
 
-    `inputs`: shapes that data layers turned into, {} where the definition has inputs of its own.
+    `content`: what the file holds, as it was written or checked. `inputs`: shapes that data layers
+    turned into, {} where the definition has inputs of its own.
     """
 
     dump: Path
+    content: Dump
     engine: str
     layers: int
     image_id: str = ""

@@ -61,6 +61,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         os.replace(target, out)
     return StageOne(
         dump=out,
+        content=dumpfile.Dump(**vars(header), layers=layers),
         engine="reader",
         layers=len(layers),
         seconds={"read and write": time.process_time() - started},

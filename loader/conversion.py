@@ -90,21 +90,21 @@ def convert(
 
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
-    net = deploy_form(dump, shapes or {})
+    written = net_from_text(dump.prototxt, "the dump's prototxt")
+    net = _deployed(written, dump, shapes or {})
     if model is not None and model.module != GENERATED:
         return _from_zoo(dump, net, model)
     found = _generated(dump, net, name, shapes or {}, plugins or Plugins())
     if model is None:
-        _recover(found, dump, beside)
+        _recover(found, written, beside)
     return found
 
 
-def _recover(found: Conversion, dump: Dump, beside: Path | None) -> None:
+def _recover(found: Conversion, written: Net, beside: Path | None) -> None:
     """How its pictures are prepared, where a training definition says it."""
     if len(found.inputs) == 1 and len(next(iter(found.inputs.values()))) == 4:
         channels = next(iter(found.inputs.values()))[1]
-        net = net_from_text(dump.prototxt, "the dump's prototxt")
-        found.recipe, notes = recover(net, channels, beside)
+        found.recipe, notes = recover(written, channels, beside)
         found.notes = [*found.notes, *notes]
 
 
@@ -121,9 +121,13 @@ def check(
 
 def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
     """The dump's definition as it was run."""
+    return _deployed(net_from_text(dump.prototxt, "the dump's prototxt"), dump, shapes)
+
+
+def _deployed(written: Net, dump: Dump, shapes: Mapping[str, Shape]) -> Net:
     first = {layer.name: layer.params[0].shape for layer in dump.layers if layer.params}
     known = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
-    return deploy(net_from_text(dump.prototxt, "the dump's prototxt"), known, first)
+    return deploy(written, known, first)
 
 
 def input_shapes(net: Net, dump: Dump | None, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -161,7 +165,7 @@ def _generated(
             for step in planned.steps
             if value in step.outputs
         ],
-        net=graph_of(net, {blob: value.shape for blob, value in planned.inputs.items()}),
+        net=_graph(net, planned.tops),
         notes=net.notes,
     )
 
@@ -207,7 +211,7 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
         },
         left_out=mapped.left_out,
         outputs=_last(net, layers),
-        net=graph_of(net, {}),
+        net=_graph(net, outline(net, input_shapes(net, None, {})).tops),
         notes=net.notes,
     )
 
@@ -218,10 +222,8 @@ def _last(net: Net, layers: Mapping[str, str | None]) -> list[dict[str, str]]:
     return [{"blob": last.tops[0], "layer": last.name, "type": last.type}]
 
 
-def graph_of(net: Net, shapes: Mapping[str, Shape]) -> list[dict[str, object]]:
+def _graph(net: Net, tops: Mapping[str, Sequence[Shape | None]]) -> list[dict[str, object]]:
     """The layers for manifest.json: name, type, bottoms, tops and their shapes."""
-    given = input_shapes(net, None, shapes)
-    found = outline(net, {name: shape or (1,) for name, shape in given.items()})
     names = unique(layer.name for layer in net.layers)
     return [
         {
@@ -229,7 +231,7 @@ def graph_of(net: Net, shapes: Mapping[str, Shape]) -> list[dict[str, object]]:
             "type": layer.type,
             "bottoms": list(layer.bottoms),
             "tops": list(layer.tops),
-            "shapes": [list(shape) if shape is not None else None for shape in found.tops[name]],
+            "shapes": [list(shape) if shape is not None else None for shape in tops[name]],
         }
         for name, layer in zip(names, net.layers, strict=True)
     ]

@@ -77,7 +77,10 @@ class Step:
 
 @dataclass
 class Plan:
-    """`inputs` in the order of the definition; `outputs`: Caffe's output blobs and their values."""
+    """`inputs` in the order of the definition; `outputs`: Caffe's output blobs and their values.
+
+    `tops`: every layer's shapes, by unique name.
+    """
 
     name: str
     inputs: dict[str, Value]
@@ -87,6 +90,7 @@ class Plan:
     input_layers: dict[str, list[str]] = field(default_factory=dict)
     # layers without a line of their own, and why
     absent: dict[str, str] = field(default_factory=dict)
+    tops: dict[str, list[Shape]] = field(default_factory=dict)
 
 
 @dataclass
@@ -184,6 +188,7 @@ def plan(
             if item.layer.type == "Input"
         },
         absent=writer.absent,
+        tops={item.name: [value.shape for value in item.outputs] for item in wired},
     )
 
 

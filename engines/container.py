@@ -108,15 +108,26 @@ def _send(container: Container, job: Run, uid: int, gid: int) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the cleaning up is done."""
+    """Ctrl-C and SIGTERM wait until the cleaning up is done.
+
+    Masked in this thread, they would go to another (one that hashes, one of OpenBLAS), and Python
+    would still handle them in this one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    arrived: list[int] = []
+    before = {
+        number: signal.signal(number, lambda caught, _: arrived.append(caught))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for caught in arrived[:1]:
+            signal.raise_signal(caught)
 
 
 def _clean(client: docker.DockerClient, name: str) -> None:

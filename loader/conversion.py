@@ -40,6 +40,7 @@ class Conversion:
 
     `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
     `outputs`: blob, layer and type of what the module returns. `net`: every layer, with its shapes.
+    `tied`: key -> key of the parameter that it is.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Conversion:
     left_out: dict[str, str] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
     net: list[dict[str, object]] = field(default_factory=list)
+    tied: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     recipe: Recipe | None = None
 
@@ -166,6 +168,7 @@ def _generated(
             if value in step.outputs
         ],
         net=_graph(net, planned.tops),
+        tied=dict(planned.tied),
         notes=net.notes,
     )
 

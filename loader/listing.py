@@ -26,8 +26,7 @@ WEIGHTED = {
 class Line:
     """One layer. `outputs` has None where a shape is not known; `macs` is None with it.
 
-    `parameters` counts a blob that is shared with an earlier layer there only (an artifact's tensors
-    are each their own); `bytes` are those of
+    `parameters` counts a blob that is shared with an earlier layer there only; `bytes` are those of
     the outputs, nothing for an in-place layer.
     """
 
@@ -184,17 +183,22 @@ def _artifact(folder: Path) -> Listing:
     """From the manifest; the blobs are the tensors' own, in PyTorch's layout."""
     manifest = read_manifest(folder)
     tensors = {tensor["key"]: tuple(tensor["shape"]) for tensor in manifest["tensors"]}
+    tied = manifest.get("tied", {})
     blobs: dict[str, list[Shape]] = {}
+    own: dict[str, list[Shape]] = {}
     by_blob = sorted(manifest["parameters"].items(), key=lambda item: int(item[1]["blob"]))
     for key, origin in by_blob:
         blobs.setdefault(origin["layer"], []).append(tensors[key])
+        if key not in tied:
+            own.setdefault(origin["layer"], []).append(tensors[key])
     lines: list[Line] = []
     sizes: dict[str, Shape | None] = {}
     for layer in manifest["net"]:
         tops = [tuple(shape) if shape is not None else None for shape in layer["shapes"]]
         inputs = [sizes.get(blob) for blob in layer["bottoms"]]
         sizes.update(zip(layer["tops"], tops, strict=True))
-        line = _line(layer["name"], layer["type"], tops, blobs.get(layer["name"], []), None, inputs)
+        name = layer["name"]
+        line = _line(name, layer["type"], tops, blobs.get(name, []), own.get(name, []), inputs)
         new = [s for top, s in zip(layer["tops"], tops, strict=True) if top not in layer["bottoms"]]
         line.bytes = sum(BYTES * math.prod(shape) for shape in new if shape)
         lines.append(line)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dumper.dumpfile import VERSION, Dump
 from loader.artifact import FORMAT
 from loader.conversion import GENERATED, Conversion
+from loader.recipe import RESAMPLING
 
 if TYPE_CHECKING:
     from loader.catalog import Model
@@ -32,6 +33,7 @@ def describe(
         "parameters": {
             key: {"layer": layer, "blob": blob} for key, (layer, blob) in conversion.origin.items()
         },
+        "tied": conversion.tied,
         "layers": conversion.layers,
         "statements": conversion.statements,
         "fused": conversion.fused,
@@ -44,12 +46,12 @@ def describe(
         "outputs": conversion.outputs,
         "net": conversion.net,
         **(_of_catalog(model) if model else _UNKNOWN),
-        **({"preprocessing": conversion.recipe.to_json()} if conversion.recipe else {}),
+        "preprocessing": _preprocessing(model, conversion),
     }
 
 
 _UNKNOWN: dict[str, Any] = {
-    "model": None, "module": {"name": GENERATED, "arguments": {}}, "preprocessing": None,
+    "model": None, "module": {"name": GENERATED, "arguments": {}},
     "labels": None, "accuracy": [], "licence": "", "citation": "", "notes": "",
     "sources": {"prototxt": [], "caffemodel": []},
 }  # fmt: skip
@@ -60,9 +62,6 @@ def _of_catalog(model: Model) -> dict[str, Any]:
     return {
         "model": model.name,
         "module": {"name": model.module, "arguments": dict(model.arguments)},
-        "preprocessing": model.preprocessing.model_dump(mode="json")
-        if model.preprocessing
-        else None,
         "labels": model.labels.model_dump(mode="json", exclude_defaults=True)
         if model.labels
         else None,
@@ -75,6 +74,17 @@ def _of_catalog(model: Model) -> dict[str, Any]:
             "caffemodel": list(model.caffemodel.urls),
         },
     }
+
+
+def _preprocessing(model: Model | None, conversion: Conversion) -> dict[str, Any] | None:
+    """As the definition says it, or the catalog; and by which means pictures get their size."""
+    if conversion.recipe is not None:
+        found = conversion.recipe.to_json()
+    elif model is not None and model.preprocessing is not None:
+        found = model.preprocessing.model_dump(mode="json")
+    else:
+        return None
+    return {**found, "resampling": RESAMPLING}
 
 
 def _ignored(model: Model | None) -> dict[str, str]:

@@ -22,6 +22,10 @@ from loader.graph import Layer, Net
 DATA = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
 
 
+# how a picture gets its size, for the record: other libraries and modes give other numbers
+RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """`mean`: a value for each channel, in the net's order; `mean_image`: C x H x W in its place.

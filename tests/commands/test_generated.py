@@ -167,6 +167,7 @@ def test_a_training_definition_is_taken(tmp_path: Path) -> None:
         "data: mirror is left out",
     ]
     assert manifest["preprocessing"]["crop"] == 8
+    assert "Pillow" in manifest["preprocessing"]["resampling"]
 
 
 def test_a_net_without_parameters_needs_no_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from loader.errors import BadInput, UsageError
 from loader.graph import net_from_text
 from tests import definitions
 from tests.commands.test_cli import MODEL, run
+from tests.commands.test_generated import write
 from tests.layers.nets import inputs_text, layer
 
 # parameters and multiply-adds at batch 1, as real Caffe builds the deploy files (zoo-facts)
@@ -80,6 +81,18 @@ def test_shared_weights_count_once_and_unknown_layers_are_said() -> None:
     assert found.parameters == 12
     assert [line.outputs for line in found.lines][-2:] == [[None], [None]]
     assert any("Correlation" in note for note in found.notes)
+
+
+def test_an_artifact_counts_a_tied_weight_once(tmp_path: Path) -> None:
+    share = 'param { name: "w" } inner_product_param { num_output: 4 bias_term: false }'
+    text = inputs_text({"data": (1, 4)})
+    text += layer("one", "InnerProduct", ["data"], ["one"], share)
+    text += layer("two", "InnerProduct", ["one"], ["two"], share)
+    run("convert", *write(tmp_path, text), "--no-report", cwd=tmp_path)
+    found = listing.read(tmp_path / "artifacts/net")
+    assert [line.blobs for line in found.lines[-2:]] == [[(4, 4)], [(4, 4)]]
+    assert found.parameters == listing.read(tmp_path / "net.prototxt").parameters == 16
+    assert found.macs == 32
 
 
 def test_the_command_shows_all_four_kinds(tmp_path: Path) -> None:

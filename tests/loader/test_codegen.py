@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from unittest.mock import patch
 
@@ -166,6 +168,19 @@ def test_compile_takes_the_net_as_one_graph(name: str) -> None:
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
     for one, want in zip(tensors(compiled(x)), tensors(module(x)), strict=True):
         assert torch.allclose(one, want, rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_compiled_code_has_the_same_numbers() -> None:
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if shutil.which("g++") is None or not headers.exists():
+        pytest.skip("torch.compile needs a C++ compiler (g++) and Python's headers")
+    net, _, module, _ = made(TEXTS["light_cnn"], "light_cnn")
+    x = picture(net)
+    compiled = torch.compile(module, fullgraph=True)
+    for one, want in zip(tensors(compiled(x)), tensors(module(x)), strict=True):
+        assert torch.allclose(one, want, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

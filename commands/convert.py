@@ -74,6 +74,8 @@ def convert(
     }
     if gpu:
         from engines.torch_container import load_in_container
+        from loader.graph import read_net
+        from loader.recipe import mean_file_of
 
         load_in_container(
             first.dump,
@@ -85,6 +87,7 @@ def convert(
             progress,
             build,
             shapes=shapes,
+            mean_file=mean_file_of(read_net(found.prototxt), found.prototxt.parent),
         )
         draw(out / found.name, page, catalog, progress)
         report_folder(out / found.name, first.engine, as_json)

@@ -43,5 +43,6 @@ def load(
         reference=reference,
         shapes=parse_shapes(input_shapes),
         plugins=plugins_from(layer_plugins),
+        beside=dump.parent,
     )
     report(outcome, read_dump(dump).engine, as_json)

@@ -31,9 +31,15 @@ def load_in_container(
     build: Mapping[str, Any] | None = None,
     gpu: bool = True,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    mean_file: Path | None = None,
 ) -> None:
-    """`decant load` in the container; the artifact is fetched, verified, and swapped in here."""
+    """`decant load` in the container; the artifact is fetched, verified, and swapped in here.
+
+    `mean_file`: of a training definition; it lies beside the dump there.
+    """
     files: dict[str, Path | bytes] = {"dump.h5": dump}
+    if mean_file is not None:
+        files[mean_file.name] = mean_file
     words = ["load", f"{FOLDER}/in/dump.h5", "--name", name]
     words += ["--model", model] if model else []
     for blob, shape in (shapes or {}).items():
@@ -48,10 +54,10 @@ def load_in_container(
     with tempfile.TemporaryDirectory(dir=out, prefix=".decant-") as folder:
         part = Path(folder) / name
         part.mkdir()
-        fetch = {f"{name}/{file}": part / file for file in FILES}
+        fetch = {f"{name}/{file}": part / file for file in (*FILES, artifact.MEAN_IMAGE)}
         with progress.task("stage 2 runs in the torch container"):
             ended, job = _run(words, files, fetch, gpu, progress)
-        if not all(path.exists() for path in fetch.values()):
+        if not all((part / file).exists() for file in FILES):
             raise _failure(ended, job)
         artifact.verify(part)
         _rename_dump(part / "build.json", dump, build)

@@ -148,19 +148,22 @@ def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) ->
     return (1, channels, height, width) if channels and height and width else None
 
 
-def _mean_shape(net: Net, layer: Layer) -> Shape:
-    """(C, H, W) of the mean file, if it is at hand: where it says, or beside the definition."""
+def mean_file(layer: Layer, beside: Path) -> Path | None:
+    """A data layer's mean file, if it is at hand: where it says, or in the folder `beside`."""
     name = layer.fields.message("transform_param").text("mean_file")
-    if not name:
+    places = (Path(name), beside / name, beside / Path(name).name) if name else ()
+    return next((path for path in places if path.is_file()), None)
+
+
+def _mean_shape(net: Net, layer: Layer) -> Shape:
+    """(C, H, W) of the mean file, if it is at hand."""
+    path = mean_file(layer, Path(net.file).parent)
+    if path is None:
         return ()
-    folder = Path(net.file).parent
-    for path in (Path(name), folder / name, folder / Path(name).name):
-        if path.is_file():
-            try:
-                return caffemodel.read_blob(path).shape[-3:]
-            except caffemodel.CaffemodelError as error:
-                raise BadInput(str(error)) from None
-    return ()
+    try:
+        return caffemodel.read_blob(path).shape[-3:]
+    except caffemodel.CaffemodelError as error:
+        raise BadInput(str(error)) from None
 
 
 def _dummy(layer: Layer, number: int) -> Shape | None:

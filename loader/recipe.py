@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dumper import caffemodel
 from loader.artifact import MEAN_IMAGE
+from loader.deploy import mean_file
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net
 
@@ -94,13 +95,14 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
     mean: tuple[float, ...] = tuple(float(text) for text in transform.texts("mean_value")) or (0.0,)
     image = None
     if transform.text("mean_file"):
-        image = _mean_file(transform.text("mean_file"), beside)
-        if image is None:
+        path = mean_file(layer, beside) if beside is not None else None
+        if path is None:
             missing = f"mean file {transform.text('mean_file')!r} is not at hand"
             return None, [
                 *notes,
                 f"{layer.name}: {missing}: how pictures are prepared is not known",
             ]
+        image = read_mean(path)
         mean = tuple(float(value) for value in image.mean((1, 2)))
     resize = _picture_size(layer, image, crop)
     if resize is None or (len(mean) not in (1, channels)):
@@ -116,6 +118,12 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
     return recipe, notes
 
 
+def mean_file_of(net: Net, beside: Path) -> Path | None:
+    """The mean file that `recover` would read."""
+    layers = [layer for layer in net.layers if layer.type in DATA]
+    return mean_file(layers[0], beside) if len(layers) == 1 else None
+
+
 def _picture_size(
     layer: Layer, image: np.ndarray | None, crop: int | None
 ) -> tuple[int, int] | None:
@@ -125,13 +133,6 @@ def _picture_size(
     own = layer.fields.message(DATA[layer.type])
     high, wide = own.integer("new_height"), own.integer("new_width")
     return (high, wide) if high and wide else (crop, crop) if crop else None
-
-
-def _mean_file(name: str, beside: Path | None) -> np.ndarray | None:
-    for path in [Path(name)] + ([beside / name, beside / Path(name).name] if beside else []):
-        if path.is_file():
-            return read_mean(path)
-    return None
 
 
 def read_mean(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines import image as images
@@ -15,6 +16,9 @@ from engines.gpu import _meaning, why_not
 from engines.torch_container import load_in_container, validate_in_container
 from loader.errors import MappingError
 from loader.progress import SILENT
+from tests.commands.test_cli import run
+from tests.commands.test_generated import CONV, FC, RELU, write
+from tests.layers.nets import layer
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models/lenet_digits"
@@ -51,6 +55,27 @@ def test_stage_two_in_the_container_makes_the_same_artifact(
     assert json.loads((tmp_path / "x/parity.json").read_text())["status"] == "passed"
     validate_in_container([tmp_path / "x"], MODEL / "validation", 40, SILENT, gpu=False)
     assert "40 pictures" in capsys.readouterr().out
+
+
+def test_a_generated_net_and_its_mean_file(torch_image: str, tmp_path: Path) -> None:
+    files = write(tmp_path)
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" } '
+        'transform_param { crop_size: 8 mean_file: "far/away/mean.npy" } }\n'
+        + CONV + RELU + FC + layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
+    )  # fmt: skip
+    mean = np.random.default_rng(1).random((3, 10, 12), np.float32) * 255
+    np.save(tmp_path / "mean.npy", mean)
+    run("convert", *files, "--no-parity", "--out", "here", cwd=tmp_path)
+    record = json.loads((tmp_path / "here/net/build.json").read_text())
+    out = tmp_path / "there"
+    load_in_container(
+        Path(record["dump"]), None, "net", out, False, None, SILENT, gpu=False,
+        shapes={"data": (1, 3, 8, 8)}, mean_file=tmp_path / "mean.npy",
+    )  # fmt: skip
+    one, other = out / "net/SHA256SUMS", tmp_path / "here/net/SHA256SUMS"
+    assert "mean.npy" in one.read_text()
+    assert one.read_text() == other.read_text()
 
 
 def test_an_error_in_the_container_is_the_same_error_here(torch_image: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from engines.gpu import _meaning, why_not
 from engines.torch_container import load_in_container, validate_in_container
 from loader.errors import MappingError
 from loader.progress import SILENT
+from tests import encode_caffemodel as encode
 from tests.commands.test_cli import run
 from tests.commands.test_generated import CONV, FC, RELU, write
 from tests.layers.nets import layer
@@ -61,17 +62,17 @@ def test_a_generated_net_and_its_mean_file(torch_image: str, tmp_path: Path) -> 
     files = write(tmp_path)
     (tmp_path / "net.prototxt").write_text(
         'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" } '
-        'transform_param { crop_size: 8 mean_file: "far/away/mean.npy" } }\n'
+        'transform_param { crop_size: 8 mean_file: "far/away/mean.binaryproto" } }\n'
         + CONV + RELU + FC + layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
     )  # fmt: skip
-    mean = np.random.default_rng(1).random((3, 10, 12), np.float32) * 255
-    np.save(tmp_path / "mean.npy", mean)
+    mean = np.random.default_rng(1).random((1, 3, 10, 12), np.float32) * 255
+    (tmp_path / "mean.binaryproto").write_bytes(encode.blob(mean))
     run("convert", *files, "--no-parity", "--out", "here", cwd=tmp_path)
     record = json.loads((tmp_path / "here/net/build.json").read_text())
     out = tmp_path / "there"
     load_in_container(
         Path(record["dump"]), None, "net", out, False, None, SILENT, gpu=False,
-        shapes={"data": (1, 3, 8, 8)}, mean_file=tmp_path / "mean.npy",
+        shapes={"data": (1, 3, 8, 8)}, mean_file=tmp_path / "mean.binaryproto",
     )  # fmt: skip
     one, other = out / "net/SHA256SUMS", tmp_path / "here/net/SHA256SUMS"
     assert "mean.npy" in one.read_text()

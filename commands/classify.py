@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from commands.answers import average, from_caffe, from_torch
+from commands.origins import caffe_files
 from commands.run import emit
 from commands.tables import show
 from loader.errors import FetchError, UsageError
@@ -129,8 +130,9 @@ def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
 
 def caffe_beside(found: Classifier, batch: np.ndarray, progress: Progress) -> np.ndarray:
     """Real Caffe's probabilities, N x classes."""
+    files = caffe_files(found.folder, found.manifest, found.models, progress)
     with progress.task("real Caffe looks at the same pictures"):
-        return from_caffe(found.folder, found.manifest, [batch], found.models, progress)
+        return from_caffe(files, found.manifest, [batch], progress)
 
 
 def prepared(

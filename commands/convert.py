@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from commands import inputs as resolve_inputs
 from commands import stage_one
@@ -18,6 +16,7 @@ from loader.progress import for_terminal
 if TYPE_CHECKING:
     from commands.stage_two import Outcome
     from engines.job import Job, StageOne
+    from loader.catalog import Catalog
     from loader.graph import Net
     from loader.plugins import Plugins
     from loader.progress import Progress
@@ -43,12 +42,16 @@ def convert(
     as_json: bool | None,
 ) -> None:
     """Run both stages and report; `page`: report.html too."""
+    from loader.catalog import load_catalog
+
     progress = for_terminal()
     plugins = plugins_from(layer_plugins)
     if gpu and plugins:
         raise UsageError("--gpu runs stage 2 in a container, which lacks your plugin; use --device")
     found = resolve_inputs.resolve(model, prototxt, caffemodel, name, catalog, progress)
     shapes = stage_one.parse_shapes(input_shapes)
+    # a catalog that cannot be read is an error before anything is written, not after
+    models = load_catalog(catalog) if page else None
     if gpu:
         from engines.gpu import require
 
@@ -62,11 +65,9 @@ def convert(
         shapes=shapes,
         ignore=ignore,
         plugins=plugins,
-        check=None if _of_zoo(found) else _checker(shapes, plugins),
+        check=None if _of_zoo(found) else _checker(plugins),
     )
-    shapes = {**first.inputs, **shapes}
-    if probe:
-        shapes |= {blob: array.shape for blob, array in np.load(probe).items()}
+    shapes = first.inputs
     build = {
         "stage_one": stage_one_record(first),
         "prototxt": str(found.prototxt.resolve()),
@@ -89,7 +90,7 @@ def convert(
             shapes=shapes,
             mean_file=mean_file_of(read_net(found.prototxt), found.prototxt.parent),
         )
-        draw(out / found.name, page, catalog, progress)
+        draw(out / found.name, models, progress)
         report_folder(out / found.name, first.engine, as_json)
         return
     from commands.stage_two import assemble
@@ -109,16 +110,16 @@ def convert(
         beside=found.prototxt.parent,
         dump=first.content,
     )
-    draw(outcome.folder, page, catalog, progress)
+    draw(outcome.folder, models, progress)
     report(outcome, first.engine, as_json)
 
 
-def draw(folder: Path, wanted: bool, catalog: Path | None, progress: Progress) -> None:
-    """report.html, where it is wanted."""
-    if wanted:
+def draw(folder: Path, models: Catalog | None, progress: Progress) -> None:
+    """report.html; None: it is not wanted."""
+    if models is not None:
         from commands.report import write
 
-        write(str(folder.resolve()), None, "none", catalog, progress)
+        write(str(folder.resolve()), None, "none", models, progress)
 
 
 def plugins_from(words: list[str]) -> Plugins | None:
@@ -134,12 +135,10 @@ def _of_zoo(found: resolve_inputs.Inputs) -> bool:
     return found.model is not None and found.model.module != "generated"
 
 
-def _checker(
-    shapes: dict[str, tuple[int, ...]], plugins: Plugins | None
-) -> Callable[[Job, Net], None]:
+def _checker(plugins: Plugins | None) -> Callable[[Job, Net, Mapping[str, stage_one.Shape]], None]:
     """Refuse what cannot be converted before an engine has run for it."""
 
-    def check(job: Job, net: Net) -> None:
+    def check(job: Job, net: Net, shapes: Mapping[str, stage_one.Shape]) -> None:
         from engines.reader import parameters
         from loader.conversion import check
 

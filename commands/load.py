@@ -32,6 +32,7 @@ def load(
         models = load_catalog(catalog)
         entry = models.model(model)
         reference = models.local(entry.reference_dump) if entry.reference_dump else None
+    content = read_dump(dump)
     outcome = assemble(
         dump,
         entry,
@@ -44,5 +45,6 @@ def load(
         shapes=parse_shapes(input_shapes),
         plugins=plugins_from(layer_plugins),
         beside=dump.parent,
+        dump=content,
     )
-    report(outcome, read_dump(dump).engine, as_json)
+    report(outcome, content.engine, as_json)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.inputs import sha256
 from commands.stage_two import read_dump
-from loader.errors import UsageError
+from loader import artifact
+from loader.errors import BadInput, UsageError
 from loader.progress import Progress
 
 if TYPE_CHECKING:
@@ -17,69 +18,92 @@ if TYPE_CHECKING:
     from loader.catalog import Catalog, Model
 
 
+@dataclass(frozen=True)
+class CaffeFiles:
+    """`caffemodel` None: a net without parameters."""
+
+    prototxt: Path
+    caffemodel: Path | None
+
+
 def caffe_files(
     folder: Path, manifest: dict[str, Any], models: Catalog, progress: Progress
-) -> tuple[Path, Path]:
-    """(prototxt, caffemodel): where `convert` had them, else the catalog's, fetched.
+) -> CaffeFiles:
+    """Where `convert` had them, else the catalog's, fetched.
 
     Raises UsageError where neither place has the very files that the artifact was made of.
     """
     from loader.fetch import resolve
 
-    build = _build(folder)
-    places = [[Path(build.get(name) or "") for name in ("prototxt", "caffemodel")]]
-    if _are(places[0], manifest):
-        return places[0][0], places[0][1]
-    entry = _entry(manifest, models)
-    if entry is not None:
+    recorded = _recorded(folder)
+    if recorded is not None and _are(recorded, manifest):
+        return recorded
+    entry = entry_of(manifest, models)
+    # other weights are not fetched first, to be refused
+    if entry is not None and entry.caffemodel.sha256 in (None, _digests(manifest)[1]):
         files = resolve(entry, models, progress)
-        places.append([files.prototxt, files.caffemodel])
-        if _are(places[1], manifest):
-            return files.prototxt, files.caffemodel
-    wanted = " and ".join(str(path) for path in places[-1])
+        fetched = CaffeFiles(files.prototxt, files.caffemodel)
+        if _are(fetched, manifest):
+            return fetched
+    where = "where they were is not recorded"
+    if recorded is not None:
+        then = [str(path) for path in (recorded.prototxt, recorded.caffemodel) if path]
+        where = f"{' and '.join(then)} are not there any more, or others"
     raise UsageError(
-        f"{folder.name}: real Caffe needs the files that it was made of, and {wanted} are not there "
-        "any more, or others: convert it again"
+        f"{folder.name}: real Caffe needs the files that it was made of: {where}; convert it again"
     )
+
+
+def _recorded(folder: Path) -> CaffeFiles | None:
+    build = artifact.read_record(folder, "build.json")
+    prototxt, caffemodel = build.get("prototxt"), build.get("caffemodel")
+    if not isinstance(prototxt, str):
+        return None
+    return CaffeFiles(Path(prototxt), Path(caffemodel) if isinstance(caffemodel, str) else None)
 
 
 def parity_dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump | None:
     """Caffe's activations of this very net: the dump that build.json names, or the catalog's.
 
-    Raises BadInput for a dump that is there and cannot be read.
+    Raises BadInput for a dump that cannot be read, where there is no other.
     """
-    entry = _entry(manifest, models)
-    places = [_build(folder).get("parity_dump")]
+    entry = entry_of(manifest, models)
+    places = [artifact.read_record(folder, "build.json").get("parity_dump")]
     if entry is not None and entry.reference_dump:
-        places.append(models.local(entry.reference_dump))
+        places.append(str(models.local(entry.reference_dump)))
+    damaged = None
     for place in places:
-        if place and Path(place).exists():
+        if not isinstance(place, str) or not Path(place).exists():
+            continue
+        try:
             dump = read_dump(Path(place))
-            if dump.has_activations and _is_of(dump, manifest):
-                return dump
+        except BadInput as error:
+            damaged = error
+            continue
+        if dump.has_activations and _is_of(dump, manifest):
+            return dump
+    if damaged is not None:
+        raise damaged
     return None
 
 
 def bundled_pictures(manifest: dict[str, Any], models: Catalog) -> Path | None:
     """The folder of labelled pictures that a catalog model brings along."""
-    entry = _entry(manifest, models)
+    entry = entry_of(manifest, models)
     return models.local(entry.validation) if entry and entry.validation else None
 
 
-def _entry(manifest: dict[str, Any], models: Catalog) -> Model | None:
+def entry_of(manifest: dict[str, Any], models: Catalog) -> Model | None:
+    """The catalog's entry for the artifact, if it was made of one."""
     return models.models.get(manifest["model"] or "")
 
 
-def _build(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "build.json").read_text()))
-
-
-def _are(files: list[Path], manifest: dict[str, Any]) -> bool:
-    if not all(path.is_file() for path in files):
+def _are(files: CaffeFiles, manifest: dict[str, Any]) -> bool:
+    if any(path is not None and not path.is_file() for path in (files.prototxt, files.caffemodel)):
         return False
-    text = files[0].read_bytes().decode(errors="replace")
-    found = (hashlib.sha256(text.encode()).hexdigest(), sha256(files[1]))
-    return found == _digests(manifest)
+    text = files.prototxt.read_bytes().decode(errors="replace")
+    weights = sha256(files.caffemodel) if files.caffemodel else ""
+    return (hashlib.sha256(text.encode()).hexdigest(), weights) == _digests(manifest)
 
 
 def _is_of(dump: Dump, manifest: dict[str, Any]) -> bool:

@@ -38,6 +38,8 @@ def report(
     as_json: bool,
 ) -> None:
     """Write report.html into the artifact's folder, and with `png` its pictures as files."""
+    from loader.catalog import load_catalog
+
     progress = for_terminal()
     if engine not in ("none", "caffe"):
         raise UsageError(f"--engine {engine!r}: none or caffe")
@@ -46,7 +48,7 @@ def report(
             png.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--png {png}: give a folder ({error.strerror})") from None
-    page, pictures = write(model, picture, engine, catalog, progress, mean, labels)
+    page, pictures = write(model, picture, engine, load_catalog(catalog), progress, mean, labels)
     files = []
     for item in pictures if png is not None else []:
         assert png is not None
@@ -68,20 +70,18 @@ def write(
     model: str,
     picture: Path | None,
     engine: str,
-    catalog: Path | None,
+    models: Catalog,
     progress: Progress,
     mean: str | None = None,
     labels: Path | None = None,
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
     from loader import artifact
-    from loader.catalog import load_catalog
     from loader.loading import folder_of, load
     from loader.report import looking
 
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
-    models = load_catalog(catalog)
     net, _ = load(folder.resolve())
     seen = None
     chosen = picture or _bundled(manifest, models)
@@ -96,7 +96,7 @@ def write(
     elif engine == "caffe":
         raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
     with progress.task("drawing the report"):
-        made = looking.make(folder, net, seen, _dump(folder, manifest, models))
+        made = looking.make(folder, net, seen, _dump(folder, manifest, models, progress))
     part = folder.parent / f".{folder.name}.{os.getpid()}.html"
     try:
         part.write_text(made.html, encoding="utf-8")
@@ -135,9 +135,12 @@ def _bundled(manifest: dict[str, Any], models: Catalog) -> Path | None:
     return next(iter(sorted(folder.rglob("*.png"))), None) if folder else None
 
 
-def _dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump | None:
+def _dump(
+    folder: Path, manifest: dict[str, Any], models: Catalog, progress: Progress
+) -> Dump | None:
     """A page can do without Caffe's activations."""
     try:
         return parity_dump(folder, manifest, models)
-    except BadInput:
+    except BadInput as error:
+        progress.note(f"without Caffe's activations: {error.message}")
         return None

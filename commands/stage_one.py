@@ -65,7 +65,7 @@ def run(
     ignore: list[str] | None = None,
     out: Path | None = None,
     plugins: Plugins | None = None,
-    check: Callable[[Job, Net], None] | None = None,
+    check: Callable[[Job, Net, Mapping[str, Shape]], None] | None = None,
 ) -> StageOne:
     """Dump `inputs` to `out`, or into the cache under the hash of what went in.
 
@@ -82,11 +82,13 @@ def run(
         progress.note(f"{inputs.prototxt.name}: {note}")
     choice = choose(engine, net, foreign)
     progress.note(f"engine {choice.name}: {choice.reason}")
-    # the reader runs nothing: it needs no probe
-    arrays = make_probe(net, shapes, probe) if parity and choice.name == "caffe" else {}
+    # the reader runs nothing: it needs no probe, but one that was given says the shapes
+    known = make_probe(net, shapes, probe) if probe else {}
+    arrays = known or make_probe(net, shapes) if parity and choice.name == "caffe" else {}
+    given = {**(shapes or {}), **{blob: array.shape for blob, array in known.items()}}
     job = make_job(inputs, net, arrays, ignore or [])
     if check:
-        check(job, net)
+        check(job, net, given)
     if not foreign:
         refuse_side_effects(net)
     dump = _engine(choice.name)
@@ -97,6 +99,7 @@ def run(
     )
     if net.run_text:
         result.inputs = {name: shape or () for name, shape in input_shapes(net).items()}
+    result.inputs.update(given)
     for note in result.notes:
         if note not in net.notes:
             progress.note(f"note: {note}")

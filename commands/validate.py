@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands import tables
-from commands.answers import BATCH, ends_in, fixed_batch, from_caffe
-from commands.origins import bundled_pictures, parity_dump
+from commands.answers import BATCH, ends_in, from_caffe
+from commands.origins import CaffeFiles, bundled_pictures, caffe_files, entry_of, parity_dump
 from commands.run import emit
 from loader.errors import (
     ArtifactMissing,
@@ -51,11 +51,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Work:
-    """Labelled pictures for one artifact's net, in order."""
+    """Labelled pictures for one artifact's net, in order; `files` for the process that asks Caffe."""
 
     pictures: Sequence[Picture]
     recipe: Recipe
     workers: int
+    files: CaffeFiles | None
 
 
 @dataclass
@@ -103,6 +104,8 @@ def validate(
     as_json: bool,
 ) -> None:
     """Every artifact named, or all; each is looked at before the first failure is raised."""
+    if engine not in ("auto", "caffe"):
+        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
     if gpu:
         _in_container(_folders(names, out), data, limit, workers is not None or per_class)
         return
@@ -226,7 +229,7 @@ def _parity_again(
     dump = parity_dump(folder, manifest, models)
     if dump is None:
         return "not measured: no dump with activations is at hand (make convert ENGINE=caffe)"
-    entry = models.models.get(manifest["model"] or "")
+    entry = entry_of(manifest, models)
     bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
     first = parity.measure(dump, model, caffe_map(manifest), device, bounds).first_failure
     if first is not None:
@@ -260,7 +263,10 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
         if asked.workers is None
         else asked.workers
     )
-    return Work(pictures, recipe, workers)
+    files = None
+    if asked.engine == "caffe" and asked.team.rank == 0:
+        files = caffe_files(folder, manifest, asked.models, asked.progress)
+    return Work(pictures, recipe, workers, files)
 
 
 def _names(manifest: dict[str, Any]) -> tuple[str, ...]:
@@ -280,7 +286,7 @@ def _measure(
     from loader.evaluate import accuracy, against_published, measure
 
     team, total = asked.team, len(work.pictures)
-    fixed = fixed_batch(manifest)
+    fixed = manifest["batch"]
     parts = dataset.plan(total, fixed or BATCH, team.rank, team.world)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
     probabilities = ends_in(manifest) == "Softmax"
@@ -297,9 +303,7 @@ def _measure(
     if asked.per_class:
         result.classes = _by_class(found, _names(manifest))
     if asked.engine == "caffe":
-        result.caffe_agrees = team.first(
-            lambda: _caffe_agrees(found, result.folder, manifest, work, asked)
-        )
+        result.caffe_agrees = team.first(lambda: _caffe_agrees(found, manifest, work, asked))
 
 
 def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -315,17 +319,16 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _caffe_agrees(
-    found: Accuracy, folder: Path, manifest: dict[str, Any], work: Work, asked: Asked
-) -> int:
+def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
     """On how many pictures real Caffe has the same best class."""
     from loader import dataset
 
+    assert work.files is not None
     parts = dataset.plan(len(work.pictures), BATCH)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
     with asked.progress.task("real Caffe looks at the same pictures"):
         pictures = (pictures for pictures, _ in batches)
-        answers = from_caffe(folder, manifest, pictures, asked.models, asked.progress)
+        answers = from_caffe(work.files, manifest, pictures, asked.progress)
     return int((answers.argmax(1) == found.predictions).sum())
 
 

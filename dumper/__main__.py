@@ -92,7 +92,8 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
         size = min(batch, count - start)
         if size != shape:
             caffe_net = net.build(target, {name: array.shape for name, array in part.items()})
-            net.fill(caffe_net, folder / "in" / job["caffemodel"])
+            if job["caffemodel"]:
+                net.fill(caffe_net, folder / "in" / job["caffemodel"])
             shape = size
             clock.lap("load")
         for _ in range(int(job.get("repeat", 1))):

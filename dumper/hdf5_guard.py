@@ -71,7 +71,9 @@ def _child(group: Any, key: str, place: str, seen: Any) -> Any:
     import h5py
 
     # h5py's upper layer would make three objects of each
-    if group.id.links.get_info(key.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
+    # which gives a name that is no UTF-8 as bytes
+    name = key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")
+    if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
         raise UnsafeFile(f"/{place}: a link to elsewhere")
     item = group[key]
     if not isinstance(item, (h5py.Group, h5py.Dataset)):

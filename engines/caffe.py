@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,21 +79,20 @@ def _convert(read: dumpfile.Dump, file: Path, out: Path) -> None:
 
 def forward(
     prototxt: Path,
-    weights: Path,
-    batches: Iterator[Mapping[str, np.ndarray]],
+    weights: Path | None,
+    inputs: Mapping[str, np.ndarray],
     output: str,
     progress: Progress,
     batch: int = 16,
     net: Net | None = None,
-) -> Iterator[np.ndarray]:
-    """Blob `output` of real Caffe for each of `batches` (arrays by input blob; any length).
+) -> np.ndarray:
+    """Blob `output` of real Caffe for `inputs` (arrays by blob, of any length), `batch` at a time.
 
     `net`: the definition in its deploy form, where it is a training one.
     """
     job = Job(prototxt, weights, {}, net=net)
-    for arrays in batches:
-        description = {"task": "forward", "output": output, "batch": batch}
-        yield time_forward(job, arrays, description, progress)[0]
+    description = {"task": "forward", "output": output, "batch": batch}
+    return time_forward(job, inputs, description, progress)[0]
 
 
 def time_forward(

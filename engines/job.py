@@ -35,8 +35,8 @@ class Job:
 class StageOne:
     """The dump and how it came about; seconds are CPU time, memory in bytes.
 
-    `content`: what the file holds, as it was written or checked. `inputs`: shapes that data layers
-    turned into, {} where the definition has inputs of its own.
+    `content`: what the file holds, as it was written or checked. `inputs`: shapes that were
+    given, or that data layers turned into.
     """
 
     dump: Path

@@ -85,7 +85,7 @@ def validate_in_container(
         files: dict[str, Path | bytes] = {
             f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
         }
-        build = json.loads((folder / "build.json").read_text())
+        build = artifact.read_record(folder, "build.json")
         dump = Path(build.get("parity_dump") or "")
         if dump.is_file():
             files["dump.h5"] = dump

@@ -22,7 +22,7 @@ SUMS = "SHA256SUMS"
 # of nets that were trained with a mean image
 MEAN_IMAGE = "mean.npy"
 # of manifest.json
-FORMAT = 2
+FORMAT = 3
 
 
 def write(
@@ -142,6 +142,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"has {FORMAT}; convert it again"
         )
     return manifest
+
+
+def read_record(folder: Path, name: str) -> dict[str, Any]:
+    """build.json or parity.json; {} where it did not come along. Raises IntegrityError for damage."""
+    try:
+        found = json.loads((folder / name).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise IntegrityError(f"{folder}/{name}: damaged ({error}); convert it again") from None
+    if not isinstance(found, dict):
+        raise IntegrityError(f"{folder}/{name}: damaged; convert it again")
+    return found
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -220,8 +220,7 @@ def _row(
     row.max_abs, row.error = found.max_abs, found.error
     row.relative_l2, row.cosine, row.reason = found.relative_l2, found.cosine, found.reason
     if a.shape == b.shape:
-        positive = (np.nan_to_num(x.reshape(-1), posinf=0).clip(min=0) for x in (a, b))
-        row.cosine_relu = cosine(*positive)
+        row.cosine_relu = cosine(a.clip(min=0), b.clip(min=0))
     ours, caffe = apart.get(name, ([], []))
     if number < min(len(ours), len(caffe)):
         apart_by = distance(ours[number], caffe[number])

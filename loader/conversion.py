@@ -15,6 +15,7 @@ import numpy as np
 
 from dumper.dumpfile import Dump
 from loader import probe
+from loader.batch import fixed_batch
 from loader.codegen import generate
 from loader.deploy import deploy
 from loader.errors import BadInput
@@ -40,7 +41,7 @@ class Conversion:
 
     `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
     `outputs`: blob, layer and type of what the module returns. `net`: every layer, with its shapes.
-    `tied`: key -> key of the parameter that it is.
+    `tied`: key -> key of the parameter that it is. `batch`: the only one that the net takes.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Conversion:
     outputs: list[dict[str, str]] = field(default_factory=list)
     net: list[dict[str, object]] = field(default_factory=list)
     tied: dict[str, str] = field(default_factory=dict)
+    batch: int | None = None
     notes: list[str] = field(default_factory=list)
     recipe: Recipe | None = None
 
@@ -169,6 +171,7 @@ def _generated(
         ],
         net=_graph(net, planned.tops),
         tied=dict(planned.tied),
+        batch=fixed_batch(net, {blob: value.shape for blob, value in planned.inputs.items()}),
         notes=net.notes,
     )
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dumper import caffemodel
+from loader.batch import fixed_batch, with_batch
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net, check_connections
 from loader.prototxt import Field, Message, to_text
@@ -19,6 +20,8 @@ Shape = tuple[int, ...]
 
 # top 0 is the pictures, what follows is labels
 PICTURES = {"Data", "ImageData", "WindowData", "MemoryData"}
+# where these three say how many pictures they take, and of which size
+DATA = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
 SOURCES = PICTURES | {"HDF5Data", "DummyData"}
 # loss -> what of it is left at TEST, and the message that keeps its axis
 CONTAINS = {
@@ -92,7 +95,19 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
     text = to_text(net.name, [layer.fields for layer in layers])
     changed = replace(net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text)
     check_connections(changed)
-    return changed
+    counted = _counted_on(changed, net, shapes)
+    return deploy(net, {**shapes, **counted}, weights) if counted else changed
+
+
+def _counted_on(changed: Net, net: Net, given: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The inputs with the data layer's own batch, where the net takes no other."""
+    data = next((layer for layer in net.layers if layer.type in DATA), None)
+    shapes = {top: shape for top, shape in changed.inputs.items() if shape}
+    if data is None or given or len(shapes) < len(changed.inputs):
+        return {}
+    batch = data.fields.message(DATA[data.type]).integer("batch_size", 1)
+    counted = with_batch(shapes, 1, batch)
+    return counted if batch > 1 and fixed_batch(changed, counted) else {}
 
 
 def _labels(net: Net) -> set[str]:
@@ -138,8 +153,7 @@ def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) ->
     if number > 0 or layer.type == "HDF5Data":
         return None
     mean = _mean_shape(net, layer)
-    old = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
-    own, transform = layer.fields.message(old[layer.type]), layer.fields.message("transform_param")
+    own, transform = layer.fields.message(DATA[layer.type]), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
     height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
     channels = _channels(net, layer, transform, weights)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from loader.batch import filled, refuse_no_classes
 from loader.errors import BadInput, DecantError, EngineError
 from loader.progress import SILENT, Progress
 
@@ -135,33 +136,41 @@ def measure(
     with progress.task("pictures", sum(map(len, parts)), "pictures") as task:
         for part, (pictures, labels) in zip(parts, batches, strict=True):
             truth = torch.from_numpy(labels).to(device)
-            whole = torch.from_numpy(filled(pictures, fixed)).to(device)
-            scores = model(whole)[: len(part)].flatten(1)
-            table[part.start : part.stop] = _judge(scores, truth, probabilities).cpu()
+            found = scores(model, pictures, device, fixed)
+            table[part.start : part.stop] = _judge(found, truth, probabilities).cpu()
             task.advance(len(part))
     return table
 
 
-def filled(pictures: np.ndarray, fixed: int | None) -> np.ndarray:
-    """Up to a multiple of `fixed` with the last picture, for a net that takes no other number."""
-    return np.concatenate([pictures, pictures[-1:].repeat(-len(pictures) % (fixed or 1), 0)])
+def scores(
+    model: nn.Module, pictures: np.ndarray, device: str, fixed: int | None = None
+) -> torch.Tensor:
+    """N x classes for N pictures; `fixed`: as loader.batch says.
+
+    Raises UsageError where the model answers with anything but classes.
+    """
+    whole = filled(pictures, fixed)
+    found = model(torch.from_numpy(whole).to(device))
+    refuse_no_classes(tuple(found.shape), len(whole))
+    answers: torch.Tensor = found[: len(pictures)].flatten(1)
+    return answers
 
 
-def _judge(scores: torch.Tensor, truth: torch.Tensor, probabilities: bool) -> torch.Tensor:
+def _judge(answers: torch.Tensor, truth: torch.Tensor, probabilities: bool) -> torch.Tensor:
     """N rows: loss, best class, whether the truth is among the best five, the truth.
 
     In Caffe's loss probabilities are at least FLT_MIN (softmax_loss_layer.cpp).
     """
-    classes = scores.size(1)
+    classes = answers.size(1)
     if int(truth.max()) >= classes:
         raise BadInput(f"label {int(truth.max())}: the net has {classes} classes (from 0)")
-    logs = scores.double()
+    logs = answers.double()
     if probabilities:
         logs = logs.clamp(min=float(np.finfo(np.float32).tiny)).log()
     else:
         logs = logs.log_softmax(1)
     loss = nn.functional.nll_loss(logs, truth, reduction="none")
-    top = scores.topk(min(5, classes), 1).indices
+    top = answers.topk(min(5, classes), 1).indices
     in_top5 = (top == truth[:, None]).any(1)
     return torch.stack([loss, top[:, 0].double(), in_top5.double(), truth.double()], 1)
 

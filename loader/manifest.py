@@ -42,6 +42,7 @@ def describe(
         "inputs": [
             {"blob": blob, "shape": list(shape)} for blob, shape in conversion.inputs.items()
         ],
+        "batch": conversion.batch,
         "input_layers": conversion.input_layers,
         "outputs": conversion.outputs,
         "net": conversion.net,

@@ -11,6 +11,7 @@ import numpy as np
 
 from dumper.dumpfile import Dump, Layer
 from loader.errors import MappingError
+from loader.layers.rule import same_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,10 +94,3 @@ def _place(
     result.tensors[key] = array.reshape(wanted[key])
     result.origin[key] = origin
     return []
-
-
-def same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Equal, or a legacy 4-D shape that has ones in front (Blob::ShapeEquals)."""
-    if found == wanted:
-        return True
-    return len(found) == 4 and len(wanted) < 4 and found == (1,) * (4 - len(wanted)) + wanted

@@ -29,22 +29,34 @@ def distance(mine: np.ndarray, reference: np.ndarray) -> Distance:
         return Distance(reason=f"shapes {mine.shape} and {reference.shape}")
     a, b, reason = _finite(mine, reference)
     max_abs, error = _largest(a, b)
+    a, b = _scaled(a, b)
     relative_l2 = _part(float(np.linalg.norm(a - b)), float(np.linalg.norm(b)))
-    return Distance(max_abs, error, relative_l2, cosine(a, b), reason)
+    return Distance(max_abs, error, relative_l2, _cosine(a, b), reason)
 
 
-def error_of(mine: np.ndarray, truth: np.ndarray) -> float:
-    """`Distance.error` alone: float64 may hold values whose squares it cannot."""
-    if mine.shape != truth.shape:
+def error_of(mine: np.ndarray, reference: np.ndarray) -> float:
+    """`Distance.error` alone, which costs less; NaN for another shape."""
+    if mine.shape != reference.shape:
         return math.nan
-    a, b, _ = _finite(mine, truth)
+    a, b, _ = _finite(mine, reference)
     return _largest(a, b)[1]
 
 
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two flat arrays; 1 for two that are all zero, 0 where one is."""
+def cosine(mine: np.ndarray, reference: np.ndarray) -> float:
+    """`Distance.cosine` alone: 1 for two that are all zero, 0 where one is."""
+    a, b, _ = _finite(mine, reference)
+    return _cosine(*_scaled(a, b))
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
     return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())
+
+
+def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest value 1: float64 may hold values whose squares it cannot."""
+    largest = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
+    return (a / largest, b / largest) if largest else (a, b)
 
 
 def _finite(mine: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
@@ -60,7 +72,8 @@ def _finite(mine: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _largest(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """max|a - b|, and as a part of max|b|."""
-    max_abs = float(np.abs(a - b).max(initial=0))
+    with np.errstate(over="ignore"):
+        max_abs = float(np.abs(a - b).max(initial=0))
     return max_abs, _part(max_abs, float(np.abs(b).max(initial=0)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loader.batch import batch_of, fixed_batch, with_batch
 from loader.errors import BadInput, UsageError
 from loader.graph import Net
 
@@ -32,13 +33,13 @@ def make_probe(
     if file is not None:
         return _read(net, file)
     generator = np.random.Generator(np.random.PCG64(seed))
-    return {name: _make(net, name, shapes, generator) for name in net.inputs}
+    known = {**input_shapes(net), **shapes}
+    return {name: _make(net, name, known[name], generator) for name in net.inputs}
 
 
 def _make(
-    net: Net, name: str, shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator
+    net: Net, name: str, shape: tuple[int, ...] | None, generator: np.random.Generator
 ) -> np.ndarray:
-    shape = shapes.get(name) or input_shapes(net)[name]
     if shape is None or min(shape) < 1:
         raise UsageError(
             f"{net.file}: input {name!r} has no shape; give --input {name}=1,3,224,224"
@@ -62,29 +63,14 @@ _INDEX_READERS = {"Embed", "BatchReindex", "Filter"}
 
 
 def input_shapes(net: Net) -> dict[str, tuple[int, ...] | None]:
-    """The declared shape of each input, with a batch of one picture where the net takes one.
-
-    The first of four axes counts pictures. None where nothing is declared.
-    """
-    return {
-        name: (1, *shape[1:]) if shape and len(shape) == 4 and not _holds(net, shape[0]) else shape
-        for name, shape in net.inputs.items()
-    }
-
-
-def _holds(net: Net, batch: int) -> bool:
-    """A layer that counts on the declared batch: it reshapes to it, or cuts it into pieces."""
-    for layer in net.layers:
-        if layer.type == "Reshape":
-            param = layer.fields.message("reshape_param")
-            dims = param.message("shape").integers("dim")
-            if dims and dims[0] == batch and param.integer("axis", 0) == 0:
-                return True
-        if layer.type == "Slice":
-            param = layer.fields.message("slice_param")
-            if param.integer("slice_dim" if param.has("slice_dim") else "axis", 1) == 0:
-                return True
-    return False
+    """The declared shape of each input, None where there is none; one picture, if the net takes one."""
+    batch = batch_of(net.inputs)
+    declared = {name: shape for name, shape in net.inputs.items() if shape}
+    if batch is None or batch == 1 or len(declared) < len(net.inputs):
+        return dict(net.inputs)
+    if fixed_batch(net, declared):
+        return dict(net.inputs)
+    return dict(with_batch(declared, batch, 1))
 
 
 def _reader(net: Net, name: str) -> str | None:

@@ -16,12 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from dumper import caffemodel
 from loader.artifact import MEAN_IMAGE
-from loader.deploy import mean_file
+from loader.deploy import DATA, mean_file
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net
-
-DATA = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
-
 
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"

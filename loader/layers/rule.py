@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loader.graph import Layer
-from loader.mapping import same_shape
 from loader.pretty import literal
 from loader.prototxt import Field, Message, integer
 
@@ -240,6 +239,13 @@ class Site:
     def messages_asked(self) -> set[str]:
         """The `*_param` messages that the rule looked at."""
         return set(self._params)
+
+
+def same_shape(found: Shape, wanted: Shape) -> bool:
+    """Equal, or a legacy 4-D shape that has ones in front (Blob::ShapeEquals)."""
+    if found == wanted:
+        return True
+    return len(found) == 4 and len(wanted) < 4 and found == (1,) * (4 - len(wanted)) + wanted
 
 
 def shown(shape: Sequence[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import nn
 
 from dumper.dumpfile import Dump
 from loader import artifact
+from loader.batch import filled
 from loader.naming import unique
 from loader.report import figures
 from loader.report.figures import Picture
@@ -51,7 +51,8 @@ def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> 
     Raises ArtifactMissing or IntegrityError as reading one does.
     """
     manifest = artifact.read_manifest(folder)
-    build, parity = (json.loads((folder / f"{x}.json").read_text()) for x in ("build", "parity"))
+    build, parity = (artifact.read_record(folder, name) for name in artifact.VOLATILE)
+    parity = parity or {"status": "not measured", "reason": "parity.json did not come along"}
     sections = []
     if parity.get("layers"):
         plot = figures.error_over_depth(parity["layers"])
@@ -71,7 +72,7 @@ def _sections(
     names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
     sections = [_classes(seen)] if seen else []
     if seen:
-        ours = _activations(net, [seen.prepared])
+        ours = _activations(net, [filled(seen.prepared, manifest["batch"])])
         last = _last_maps(manifest, ours)
         if last:
             heat = figures.heat(last, ours[last][0], seen.picture)
@@ -127,7 +128,8 @@ def _maps(
         }
         about = "On the seeded probe that the conversion was measured with."
     elif seen is not None:
-        inputs, about = [seen.prepared], "On the picture; Caffe's own are not at hand."
+        inputs = [filled(seen.prepared, manifest["batch"])]
+        about = "On the picture; Caffe's own are not at hand."
     else:
         return Section("Activations")
     ours = _activations(net, inputs)

@@ -142,3 +142,38 @@ def test_a_nameless_class_keeps_the_others_places(tmp_path: Path) -> None:
 def test_odd_options_are_refused(words: list[str], tmp_path: Path) -> None:
     run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
     run("classify", "lenet_digits", DIGITS[0], *words, cwd=tmp_path, code=2)
+
+
+FIXED = "reshape_param { shape { dim: 5 dim: -1 } }"
+
+
+def fixed_batch(rest: str = "") -> str:
+    """Five pictures, no more and no fewer."""
+    from tests.layers.nets import inputs_text, layer
+
+    fc = "inner_product_param { num_output: 10 }"
+    text = inputs_text({"data": (5, 1, 12, 12)}) + layer("r", "Reshape", ["data"], ["r"], FIXED)
+    return text + layer("fc", "InnerProduct", ["r"], ["fc"], fc) + rest
+
+
+def test_a_fixed_batch_classifies_any_number(tmp_path: Path) -> None:
+    run("convert", *write(tmp_path, fixed_batch()), "--no-report", cwd=tmp_path)
+    words = ("--mean", "0", "--json")
+    pictures = [*DIGITS, *DIGITS, *DIGITS]
+    together = json.loads(run("classify", "net", *pictures, *words, cwd=tmp_path).stdout)
+    alone = json.loads(run("classify", "net", DIGITS[1], *words, cwd=tmp_path).stdout)
+    (row,) = alone["pictures"]
+    assert len(together["pictures"]) == 6
+    for found, want in zip(together["pictures"][5]["top"], row["top"], strict=True):
+        assert found["class"] == want["class"]
+        assert found["probability"] == pytest.approx(want["probability"], abs=1e-6)
+
+
+def test_fewer_answers_than_pictures_are_no_classes(tmp_path: Path) -> None:
+    from tests.layers.nets import layer
+
+    halves = layer("s", "Slice", ["fc"], ["x", "y"], "slice_param { axis: 0 slice_point: 2 }")
+    rest = halves + layer("end", "Silence", ["y"], []) + layer("p", "Softmax", ["x"], ["p"])
+    run("convert", *write(tmp_path, fixed_batch(rest)), "--no-report", cwd=tmp_path)
+    done = run("classify", "net", *DIGITS, "--mean", "0", cwd=tmp_path, code=2)
+    assert "it answers 5 with 2 x 10" in done.stderr.splitlines()[-1]

@@ -327,3 +327,21 @@ def test_a_users_layer_is_never_fused_nor_named_over(tmp_path: Path) -> None:
         "found = loader.activations(model, x); assert (found['bn'] == 7).all();"
         f"assert torch.equal(found['text'], found['res3'] + {len(odd)})",
     )
+
+
+def test_a_probe_for_the_reader_says_shapes_and_is_checked(tmp_path: Path) -> None:
+    files = write(tmp_path)
+    (tmp_path / "bad.npz").write_text("no arrays")
+    np.savez(tmp_path / "other.npz", dat=np.ones((1, 3, 8, 8), np.float32))
+    np.savez(tmp_path / "good.npz", data=np.ones((3, 3, 8, 8), np.float32))
+    for name, code in (("bad", 3), ("other", 2), ("none", 3), ("good", 0)):
+        run("convert", *files, "--probe", f"{name}.npz", "--no-report", cwd=tmp_path, code=code)
+        assert (tmp_path / "artifacts/net").exists() == (code == 0)
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["inputs"][0]["shape"] == [3, 3, 8, 8] and manifest["batch"] is None
+
+
+def test_a_broken_catalog_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("models: [")
+    done = run("convert", *write(tmp_path), cwd=tmp_path, code=2, DECANT_CATALOG="broken.yaml")
+    assert "broken.yaml" in done.stderr and not (tmp_path / "artifacts").exists()

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.commands.test_classify import fixed_batch
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
 from tests.layers.nets import layer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+CONV_OF_ONE = layer("view", "Reshape", ["fc"], ["view"], "reshape_param { shape { dim: 0 dim: 10 dim: 1 dim: 1 } }") + layer("c", "Convolution", ["view"], ["c"], "convolution_param { num_output: 10 kernel_size: 1 }")  # fmt: skip
 # runs in the page once it stands; its findings become the title
 PROBE = """<script>
 const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
@@ -171,6 +173,37 @@ def test_another_nets_dump_is_not_shown_as_caffes(tmp_path: Path) -> None:
     digit = str(MODEL / "validation/3/0003.png")
     run("report", "lenet_digits", "--picture", digit, "--mean", "0", cwd=tmp_path)
     assert "Caffe's own are not at hand" in Page((folder / "report.html").read_text()).text
+
+
+def test_a_net_of_a_fixed_batch_and_its_picture(tmp_path: Path) -> None:
+    run("convert", *write(tmp_path, fixed_batch(CONV_OF_ONE)), cwd=tmp_path)
+    digit = str(MODEL / "validation/3/0003.png")
+    run("report", "net", "--picture", digit, "--mean", "0", cwd=tmp_path)
+    page = Page((tmp_path / "artifacts/net/report.html").read_text())
+    assert "0003.png" in page.text and "What it sees" in page.text
+
+
+def test_a_page_without_records_and_a_damaged_one(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    folder = tmp_path / "artifacts/lenet_digits"
+    for name in ("build.json", "parity.json"):
+        (folder / name).unlink()
+    run("report", "lenet_digits", cwd=tmp_path)
+    assert "did not come along" in Page((folder / "report.html").read_text()).text
+    run("validate", "lenet_digits", cwd=tmp_path)
+    (folder / "build.json").write_text("[")
+    for command in ("report", "validate"):
+        done = run(command, "lenet_digits", cwd=tmp_path, code=6)
+        assert "build.json: damaged" in done.stderr.splitlines()[-1]
+
+
+def test_a_damaged_dump_gives_way_to_the_catalogs(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    build = tmp_path / "artifacts/lenet_digits/build.json"
+    (tmp_path / "damaged.h5").write_bytes(b"x")
+    changed = {**json.loads(build.read_text()), "parity_dump": str(tmp_path / "damaged.h5")}
+    build.write_text(json.dumps(changed))
+    assert "parity passed" in run("validate", "lenet_digits", cwd=tmp_path).stdout
 
 
 def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from loader import dataset, progress
-from loader.errors import BadInput, EngineError
+from loader.errors import BadInput, EngineError, UsageError
 from loader.evaluate import Accuracy, Processes, accuracy, measure
 from loader.recipe import Recipe
 
@@ -133,6 +133,17 @@ def test_workers_end_with_the_command(
         _, errors = process.communicate(timeout=30)
     assert process.returncode == code
     assert len(errors.splitlines()) == (0 if number == signal.SIGKILL else 1), errors
+
+
+def test_an_unknown_engine_is_refused(folder: Path) -> None:
+    done = run("validate", "lenet_digits", "--engine", "foo", cwd=folder)
+    assert done.returncode == 2 and "--engine 'foo'" in done.stderr
+
+
+def test_a_map_of_answers_is_no_accuracy() -> None:
+    pictures = np.zeros((2, 3, 4, 4), np.float32), np.zeros(2, np.int64)
+    with pytest.raises(UsageError, match="it answers 2 with 2 x 3 x 4 x 4"):
+        measure(nn.Identity(), iter([pictures]), [range(0, 2)], 2)
 
 
 def test_gpu_container_refuses_what_it_does_not_hand_on(folder: Path) -> None:

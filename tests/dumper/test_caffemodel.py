@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from dumper import caffemodel
 from dumper.caffemodel import CaffemodelError
-from loader.mapping import same_shape
+from loader.layers.rule import same_shape
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(5)

@@ -265,3 +265,15 @@ def test_other_types_than_float32_are_not_rounded_in_writing(
         dumpfile.write(
             tmp_path / ("dump" + suffix), HEADER, [Layer("a", "T", [], [], [value], [None])], {}
         )
+
+
+def test_a_group_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    """h5py gives such a name as bytes."""
+    import h5py
+
+    path = tmp_path / "odd.h5"
+    dumpfile.write(path, dumpfile.Header("net", "", "", "reader", "", False, ""), [], {})
+    with h5py.File(path, "r+") as file:
+        h5py.h5g.create(file.require_group("layers").id, b"\xff\xfe")
+    with pytest.raises(dumpfile.DumpError):
+        dumpfile.read(path)

@@ -19,7 +19,8 @@ from dumper.dumpfile import Dump
 from loader import artifact, parity, safetensors_file
 from loader.comparison import Comparison, Values
 from loader.errors import ArtifactMissing, IntegrityError, MappingError, UsageError
-from loader.mapping import map_parameters, same_shape
+from loader.layers.rule import same_shape
+from loader.mapping import map_parameters
 from loader.tracing import CaffeMap
 from loader.verdict import LayerParity, Parity
 from loader.zoo import build

@@ -1,0 +1,89 @@
+"""Which nets count on the batch of their definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from loader.batch import filled, fixed_batch, refuse_no_classes
+from loader.deploy import deploy
+from loader.errors import UsageError
+from loader.graph import net_from_text
+from loader.probe import input_shapes
+from tests.layers.nets import inputs_text, layer
+
+CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip
+
+
+def reshape(fields: str) -> str:
+    return CONV + layer("r", "Reshape", ["c"], ["r"], f"reshape_param {{ {fields} }}")
+
+
+def sliced(axis: int) -> str:
+    return CONV + layer("s", "Slice", ["c"], ["x", "y"], f"slice_param {{ axis: {axis} }}")
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed"),
+    [
+        (CONV, None),
+        (reshape("shape { dim: 0 dim: -1 }"), None),
+        (reshape("shape { dim: -1 dim: 72 }"), None),
+        (reshape("shape { dim: 4 dim: -1 }"), 4),
+        (reshape("axis: -5 num_axes: 1 shape { dim: 4 }"), 4),
+        (reshape("shape { dim: 2 dim: 2 dim: -1 }"), 4),
+        (reshape("axis: 1 shape { dim: 4 dim: -1 }"), None),
+        (sliced(0), 4),
+        (sliced(-4), 4),
+        (sliced(1), None),
+    ],
+)
+def test_a_batch_that_a_layer_counts_on(text: str, fixed: int | None) -> None:
+    shape = (4, 3, 8, 8)
+    net = net_from_text(inputs_text({"data": shape}) + text, "net")
+    assert fixed_batch(net, {"data": shape}) == fixed
+    assert input_shapes(net) == {"data": shape if fixed else (1, 3, 8, 8)}
+
+
+def test_a_batch_of_one_may_be_counted_on() -> None:
+    shape = (1, 3, 8, 8)
+    text = inputs_text({"data": shape}) + reshape("shape { dim: 1 dim: -1 }")
+    assert fixed_batch(net_from_text(text, "net"), {"data": shape}) == 1
+
+
+def test_inputs_that_go_together_stay_together() -> None:
+    shapes = {"data": (10, 3, 8, 8), "more": (10, 5), "info": (1, 3)}
+    text = inputs_text(shapes) + CONV + layer("f", "Flatten", ["c"], ["f"])
+    text += layer("cat", "Concat", ["f", "more"], ["cat"])
+    net = net_from_text(text, "net")
+    assert input_shapes(net) == {"data": (1, 3, 8, 8), "more": (1, 5), "info": (1, 3)}
+
+
+def test_a_training_definition_keeps_a_batch_that_is_counted_on() -> None:
+    head = (
+        'layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 4 } '
+        "transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n"
+    )
+    for text, batch in ((reshape("shape { dim: 4 dim: -1 }"), 4), (CONV, 1)):
+        net = deploy(net_from_text(head + text, "net"), {}, {})
+        assert input_shapes(net) == {"data": (batch, 3, 8, 8)}
+
+
+@pytest.mark.parametrize("fields", ["shape { dim: foo }", "axis: foo shape { dim: 4 }"])
+def test_a_number_that_is_none_is_for_the_rules_to_refuse(fields: str) -> None:
+    net = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + reshape(fields), "net")
+    assert set(input_shapes(net)) == {"data"}
+
+
+def test_pictures_are_filled_up() -> None:
+    pictures = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert filled(pictures, None) is pictures and filled(pictures, 3) is pictures
+    assert filled(pictures, 2).tolist() == [[0, 1], [2, 3], [4, 5], [4, 5]]
+
+
+@pytest.mark.parametrize("answer", [(2, 10), (4,), (), (4, 10, 6, 6), (4, 2, 1, 5)])
+def test_what_is_no_row_of_classes_for_each_picture(answer: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="no classifier"):
+        refuse_no_classes(answer, 4)
+    for good in ((4, 10), (4, 10, 1, 1), (4, 1, 1, 10)):
+        refuse_no_classes(good, 4)

@@ -39,7 +39,7 @@ def fixed_batch(net: Net, shapes: Shapes) -> int | None:
     from loader.plan import outline
 
     batch = batch_of(shapes)
-    if batch is None:
+    if batch is None or min(map(min, shapes.values()), default=0) < 1:
         return None
     found = outline(net, shapes)
     tried = outline(net, with_batch(shapes, batch, 1 if batch > 1 else 2))

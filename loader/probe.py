@@ -66,11 +66,11 @@ def input_shapes(net: Net) -> dict[str, tuple[int, ...] | None]:
     """The declared shape of each input, None where there is none; one picture, if the net takes one."""
     batch = batch_of(net.inputs)
     declared = {name: shape for name, shape in net.inputs.items() if shape}
-    if batch is None or batch == 1 or len(declared) < len(net.inputs):
+    if batch is None or batch == 1:
         return dict(net.inputs)
-    if fixed_batch(net, declared):
+    if len(declared) == len(net.inputs) and fixed_batch(net, declared):
         return dict(net.inputs)
-    return dict(with_batch(declared, batch, 1))
+    return {**net.inputs, **with_batch(declared, batch, 1)}
 
 
 def _reader(net: Net, name: str) -> str | None:

@@ -51,6 +51,14 @@ def test_a_batch_of_one_may_be_counted_on() -> None:
     assert fixed_batch(net_from_text(text, "net"), {"data": shape}) == 1
 
 
+def test_an_input_without_a_shape_leaves_the_others_theirs() -> None:
+    text = inputs_text({"data": (4, 3, 8, 8)}) + layer("more", "Input", [], ["more"])
+    net = net_from_text(text + CONV, "net")
+    assert input_shapes(net) == {"data": (1, 3, 8, 8), "more": None}
+    none = net_from_text(inputs_text({"data": (0, 3, 8, 8)}) + CONV, "net")
+    assert input_shapes(none) == {"data": (1, 3, 8, 8)}
+
+
 def test_inputs_that_go_together_stay_together() -> None:
     shapes = {"data": (10, 3, 8, 8), "more": (10, 5), "info": (1, 3)}
     text = inputs_text(shapes) + CONV + layer("f", "Flatten", ["c"], ["f"])

@@ -71,8 +71,13 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
 
 
 def parameters(net: Net, job: Job) -> list[Sequence[np.ndarray]]:
-    """Each layer's blobs, views of the file; nothing is written. Raises BadInput as `dump` does."""
-    return [layer.params for layer in assemble(net, _read(job.caffemodel), job)]
+    """Each layer's blobs, views of the file; nothing is written.
+
+    Raises BadInput as `dump` does, but for values that are not finite: looking at every one takes as
+    long as copying the file, and either engine does it.
+    """
+    layers = assemble(net, _read(job.caffemodel), job, finite=False)
+    return [layer.params for layer in layers]
 
 
 def _read(path: Path | None) -> caffemodel.Caffemodel | None:
@@ -84,8 +89,13 @@ def _read(path: Path | None) -> caffemodel.Caffemodel | None:
         raise BadInput(str(error)) from None
 
 
-def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[dumpfile.Layer]:
-    """The net's layers with the file's blobs, by layer name as Caffe matches them."""
+def assemble(
+    net: Net, model: caffemodel.Caffemodel | None, job: Job, finite: bool = True
+) -> list[dumpfile.Layer]:
+    """The net's layers with the file's blobs, by layer name as Caffe matches them.
+
+    `finite`: refuse NaN and infinities too.
+    """
     sources = model.by_name() if model is not None else {}
     shared = owners(net)
     layers: list[dumpfile.Layer] = []
@@ -113,7 +123,7 @@ def assemble(net: Net, model: caffemodel.Caffemodel | None, job: Job) -> list[du
         places = {x.name for x in layers if x.params} | lacking
         wrong += check_names(model, net.layers, places, job.ignored_layers)
         wrong += _different_copies(layers)
-        wrong += _not_finite(layers)
+        wrong += _not_finite(layers) if finite else []
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers
 

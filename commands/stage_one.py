@@ -74,7 +74,7 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
-    from loader.probe import input_shapes, make_probe
+    from loader.probe import completed, make_probe
 
     net = read_deploy(inputs, shapes or {})
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -84,8 +84,11 @@ def run(
     progress.note(f"engine {choice.name}: {choice.reason}")
     # the reader runs nothing: it needs no probe, but one that was given says the shapes
     known = make_probe(net, shapes, probe) if probe else {}
-    arrays = known or make_probe(net, shapes) if parity and choice.name == "caffe" else {}
     given = {**(shapes or {}), **{blob: array.shape for blob, array in known.items()}}
+    if check or net.run_text:
+        # once, for all that follows: a batch may have to be tried out
+        given = {blob: shape for blob, shape in completed(net, given).items() if shape}
+    arrays = known or make_probe(net, given) if parity and choice.name == "caffe" else {}
     job = make_job(inputs, net, arrays, ignore or [])
     if check:
         check(job, net, given)
@@ -97,9 +100,7 @@ def run(
     result = (
         dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
     )
-    if net.run_text:
-        result.inputs = {name: shape or () for name, shape in input_shapes(net).items()}
-    result.inputs.update(given)
+    result.inputs = given
     for note in result.notes:
         if note not in net.notes:
             progress.note(f"note: {note}")

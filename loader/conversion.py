@@ -137,7 +137,7 @@ def _deployed(written: Net, dump: Dump, shapes: Mapping[str, Shape]) -> Net:
 def input_shapes(net: Net, dump: Dump | None, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """What `--input` says, else the probe, else the definition, with a batch of one where it can be."""
     probed = {name: array.shape for name, array in dump.probe.items()} if dump is not None else {}
-    known = {**probe.input_shapes(net), **probed, **shapes}
+    known = probe.completed(net, {**probed, **shapes})
     return {name: tuple(known[name] or ()) for name in net.inputs}
 
 

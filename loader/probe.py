@@ -33,7 +33,7 @@ def make_probe(
     if file is not None:
         return _read(net, file)
     generator = np.random.Generator(np.random.PCG64(seed))
-    known = {**input_shapes(net), **shapes}
+    known = completed(net, shapes)
     return {name: _make(net, name, known[name], generator) for name in net.inputs}
 
 
@@ -60,6 +60,13 @@ def _make(
 
 
 _INDEX_READERS = {"Embed", "BatchReindex", "Filter"}
+
+
+def completed(
+    net: Net, shapes: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, tuple[int, ...] | None]:
+    """`shapes`, and those of `input_shapes` for the other inputs, worked out only if there are any."""
+    return shapes if net.inputs.keys() <= shapes.keys() else {**input_shapes(net), **shapes}
 
 
 def input_shapes(net: Net) -> dict[str, tuple[int, ...] | None]:

@@ -143,7 +143,7 @@ def _checker(plugins: Plugins | None) -> Callable[[Job, Net, Mapping[str, stage_
         from loader.conversion import check
 
         probe = {blob: array.shape for blob, array in job.probe.items()}
-        check(net, parameters(net, job), {**probe, **shapes}, plugins)
+        check(net, parameters(net, job, finite=False), {**probe, **shapes}, plugins)
 
     return check
 

@@ -70,14 +70,13 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
     )
 
 
-def parameters(net: Net, job: Job) -> list[Sequence[np.ndarray]]:
-    """Each layer's blobs, views of the file; nothing is written.
+def parameters(net: Net, job: Job, finite: bool = True) -> list[Sequence[np.ndarray]]:
+    """Each layer's blobs, views of the file; nothing is written. Raises BadInput as `dump` does.
 
-    Raises BadInput as `dump` does, but for values that are not finite: looking at every one takes as
-    long as copying the file, and either engine does it.
+    `finite` False: NaN is left for the engine to find; looking at every value takes as long as
+    copying the file.
     """
-    layers = assemble(net, _read(job.caffemodel), job, finite=False)
-    return [layer.params for layer in layers]
+    return [layer.params for layer in assemble(net, _read(job.caffemodel), job, finite)]
 
 
 def _read(path: Path | None) -> caffemodel.Caffemodel | None:

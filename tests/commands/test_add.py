@@ -14,12 +14,14 @@ import pytest
 from loader import entry
 from loader.catalog import load_catalog
 from loader.errors import CatalogError, UsageError
+from loader.graph import net_from_text
 from tests import encode_caffemodel as encode
 from tests.commands.test_cli import MODEL, ROOT, run
 from tests.commands.test_generated import CONV, FC, NET, RELU, write
 from tests.layers.nets import inputs_text, layer
 from tests.loader import faulty_server as serve
 from tests.loader.faulty_server import Server
+from tests.random_weights import random_blobs, write_caffemodel
 
 FILES = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel"]
 # comments, odd spaces and another indent are the owner's
@@ -334,3 +336,13 @@ def test_the_inputs_of_a_net_that_takes_no_pictures_are_left_out(tmp_path: Path)
     added(tmp_path, "rows", *FILES)
     model = load_catalog(tmp_path / "models.yaml").model("rows")
     assert model.input is None and model.preprocessing is None
+
+
+def test_weights_that_are_no_numbers_are_not_added(tmp_path: Path) -> None:
+    write(tmp_path)
+    net = net_from_text(NET, "net")
+    blobs = random_blobs(net)
+    next(arrays for arrays in blobs if arrays)[0].flat[5] = np.nan
+    write_caffemodel(tmp_path / "net.caffemodel", net, blobs)
+    done = run("add", "mine", *FILES, "--catalog", "own.yaml", cwd=tmp_path, code=3)
+    assert "holds NaN" in done.stderr and not (tmp_path / "own.yaml").exists()

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import docker
 import numpy as np
 import pytest
 
@@ -259,6 +260,11 @@ def test_a_missing_result_is_an_error(image: str, tmp_path: Path) -> None:
     assert not ended.fetched
 
 
+def running(client: docker.DockerClient) -> set[str]:
+    filters = {"label": container.LABEL}
+    return {item.id for item in client.containers.list(filters=filters, ignore_removed=True)}
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_leave_nothing(number: int, code: int, tmp_path: Path) -> None:
     text = TEXT.replace("dim: 4 dim: 4 }", "dim: 3000 dim: 3000 }").replace(
@@ -275,15 +281,16 @@ def test_ctrl_c_and_sigterm_leave_nothing(number: int, code: int, tmp_path: Path
         "--out",
         "d.h5",
     ]
+    client = connect()
+    before = running(client)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "pipeline.py"), *words, "--engine", "caffe"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
     )
-    client = connect()
     deadline = time.monotonic() + 30
-    while not client.containers.list(filters={"label": container.LABEL}):
+    while not running(client) - before:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)

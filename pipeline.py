@@ -39,7 +39,10 @@ Ignore = Annotated[
     list[str] | None,
     typer.Option("--ignore-layer", help="A layer of the caffemodel that the net may lack."),
 ]
-Out = Annotated[Path, typer.Option(help="Folder in which the artifact's folder is made.")]
+Out = Annotated[
+    Path,
+    typer.Option(help="Folder in which the artifact's folder is made.", envvar="DECANT_ARTIFACTS"),
+]
 Name = Annotated[str | None, typer.Option(help="The artifact's name.")]
 Plugin = Annotated[
     list[str] | None,

@@ -189,16 +189,17 @@ def examine(
 ) -> Found:
     """Read both, and refuse what `convert` would refuse before an engine runs."""
     from engines.reader import parameters
-    from loader.conversion import GENERATED, check, input_shapes
+    from loader.conversion import GENERATED, check
     from loader.graph import read_net, refuse_side_effects
 
     given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"])
     net = stage_one.read_deploy(given, shapes)
+    known = stage_one.input_shapes(given, net, shapes)
     blobs = parameters(net, stage_one.make_job(given, net, {}, ignore))
     if module == GENERATED:
-        check(net, blobs, shapes, None)
+        check(net, blobs, known, None)
     refuse_side_effects(net)
-    found = Found(input_shapes(net, None, shapes), None, list(net.notes))
+    found = Found(known, None, list(net.notes))
     shape = _picture(found.inputs)
     if shape:
         found.recipe, notes = _recipe(read_net(given.prototxt), shape, mean, given.prototxt.parent)

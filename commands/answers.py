@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from commands.origins import CaffeFiles
+from loader.batch import refuse_no_classes
 from loader.errors import UsageError
 from loader.progress import Progress
 
@@ -18,20 +20,56 @@ SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 CAFFE_BYTES = 256 << 20
 
 
+def asks_caffe(engine: str) -> bool:
+    """Whether --engine wants real Caffe beside PyTorch; raises UsageError for a word that is none."""
+    if engine not in ("auto", "caffe", "reader", "none"):
+        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
+    return engine == "caffe"
+
+
 def ends_in(manifest: dict[str, Any]) -> str:
     """The type of the module's last function; it may end before Caffe's Softmax."""
-    layers = [layer for layer in manifest["net"] if layer["name"] not in manifest["left_out"]]
-    kinds = ((layer["type"], layer["bottoms"], layer["tops"]) for layer in layers)
+    kinds = (
+        (layer["type"], layer["bottoms"], layer["tops"])
+        for layer in manifest["net"]
+        if layer["type"] in SHAPING or layer["name"] not in manifest["left_out"]
+    )
     return last_function(kinds, manifest["outputs"][0]["blob"])
 
 
+def refuse_no_classifier(manifest: dict[str, Any]) -> None:
+    """Raise UsageError unless one blob of pictures goes in and a row of scores comes out for each."""
+    name = manifest["name"]
+    for what in ("inputs", "outputs"):
+        if len(manifest[what]) != 1:
+            blobs = ", ".join(item["blob"] for item in manifest[what])
+            raise UsageError(f"{name}: no classifier of pictures: its {what} are {blobs}")
+    blob, kind = manifest["outputs"][0]["blob"], ends_in(manifest)
+    shapes = {
+        top: shape
+        for layer in manifest["net"]
+        for top, shape in zip(layer["tops"], layer["shapes"], strict=True)
+    }
+    answer = tuple(shapes.get(blob) or ())
+    try:
+        refuse_no_classes(answer, manifest["inputs"][0]["shape"][0])
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.message}; loader.activations has its numbers") from None
+    # of one class a softmax is always 1; a sigmoid says something
+    if kind == "ArgMax" or (math.prod(answer[1:]) == 1 and kind != "Sigmoid"):
+        raise UsageError(
+            f"{name}: no classifier of pictures: {blob!r} ({kind}) is one number for each, no scores "
+            "of classes; loader.activations has it"
+        )
+
+
 def last_function(layers: Iterable[tuple[str, Sequence[str], Sequence[str]]], blob: str) -> str:
-    """The type of the last layer that gives `blob` more than another shape."""
+    """The type of the last layer that gives `blob` more than another shape; KeyError for none."""
     kinds: dict[str, str] = {}
     for kind, bottoms, tops in layers:
         found = kinds.get(bottoms[0], "") if kind in SHAPING and bottoms else kind
         kinds.update(dict.fromkeys(tops, found))
-    return kinds.get(blob, "")
+    return kinds[blob]
 
 
 def from_torch(net: Any, manifest: dict[str, Any], batch: np.ndarray, device: str) -> np.ndarray:
@@ -53,7 +91,7 @@ def from_caffe(
 ) -> np.ndarray:
     """The same from real Caffe, on the files that the artifact was made of (`caffe_files`)."""
     from engines.caffe import forward
-    from loader.batch import filled, refuse_no_classes
+    from loader.batch import filled
     from loader.deploy import deploy
     from loader.graph import outputs, read_net
 

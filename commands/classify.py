@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.answers import average, from_caffe, from_torch
+from commands.answers import asks_caffe, average, from_caffe, from_torch, refuse_no_classifier
 from commands.origins import caffe_files
 from commands.run import emit
 from commands.tables import show
@@ -57,14 +57,13 @@ def classify(
 
     progress = for_terminal()
     check_device(device)
-    if engine not in ("auto", "caffe"):
-        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
+    with_caffe = asks_caffe(engine)
     found = open_classifier(model, mean, labels, load_catalog(catalog), progress)
     batch, counts = prepared(found.recipe, pictures, oversample)
     net, _ = load(found.folder.resolve())
     ours = average(from_torch(net.to(device), found.manifest, batch, device), counts)
     theirs = None
-    if engine == "caffe":
+    if with_caffe:
         theirs = average(caffe_beside(found, batch, progress), counts)
     if as_json:
         emit({"ok": True, "pictures": _rows(found, pictures, ours, theirs)})
@@ -94,10 +93,7 @@ def open_classifier(
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
     recipe = from_manifest(manifest, folder)
-    for what in ("inputs", "outputs"):
-        if len(manifest[what]) != 1:
-            blobs = ", ".join(item["blob"] for item in manifest[what])
-            raise UsageError(f"{folder.name}: no classifier of pictures: its {what} are {blobs}")
+    refuse_no_classifier(manifest)
     if recipe is None:
         recipe = _plain(manifest, folder.name, mean)
     if mean is not None:

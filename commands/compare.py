@@ -56,7 +56,8 @@ def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool)
             [f"layer {row.layer!r}: {row.reason or f'error {row.error:.1e}'}" for row in wrong],
         )
     if not as_json:
-        print(f"{len(found.rows)} tops agree within {bound:.0e} of their largest values")
+        apart = f"; {len(found.missing)} layers are on one side only" if found.missing else ""
+        print(f"{len(found.rows)} tops agree within {bound:.0e} of their largest values{apart}")
 
 
 def _plain(row: comparing.Row) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def convert(
     as_json: bool | None,
 ) -> None:
     """Run both stages and report; `page`: report.html too."""
+    from commands.stage_two import check_device
+    from loader.artifact import refuse_place
     from loader.catalog import load_catalog
 
     progress = for_terminal()
@@ -49,6 +51,10 @@ def convert(
     if gpu and plugins:
         raise UsageError("--gpu runs stage 2 in a container, which lacks your plugin; use --device")
     found = resolve_inputs.resolve(model, prototxt, caffemodel, name, catalog, progress)
+    # what can be known to fail is not found out after Caffe has run
+    refuse_place(out / found.name)
+    if not gpu:
+        check_device(device)
     shapes = stage_one.parse_shapes(input_shapes)
     # a catalog that cannot be read is an error before anything is written, not after
     models = load_catalog(catalog) if page else None

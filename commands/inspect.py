@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commands.run import emit
 from commands.stage_one import parse_shapes
-from commands.tables import show
+from commands.tables import show, size_text
 from loader import listing
 
 
@@ -47,13 +47,13 @@ def inspect(*, file: Path, input_shapes: list[str], as_json: bool) -> None:
             " ".join(_shape(shape) for shape in line.blobs),
             f"{line.parameters:,}" if line.parameters else "",
             "?" if line.macs is None else f"{line.macs:,}" if line.macs else "",
-            _size(line.bytes),
+            size_text(line.bytes),
         )
         for line in found.lines
     ]
     total = f"{len(rows)} layers", "", "", "", f"{found.parameters:,}", f"{found.macs:,}"
     columns = ("layer", "type", "output", "parameters", "count", "multiply-adds", "memory")
-    show(f"{file}: {found.kind}", columns, [*rows, (*total, _size(found.bytes))])
+    show(f"{file}: {found.kind}", columns, [*rows, (*total, size_text(found.bytes))])
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
 
@@ -61,10 +61,3 @@ def inspect(*, file: Path, input_shapes: list[str], as_json: bool) -> None:
 def _shape(shape: tuple[int, ...] | None) -> str:
     """As Caffe's users know it: (96, 3, 11, 11)."""
     return "?" if shape is None else f"({', '.join(map(str, shape))})"
-
-
-def _size(count: int) -> str:
-    """Bytes for people."""
-    if not count:
-        return ""
-    return f"{count / 1024:.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):.1f} MiB"

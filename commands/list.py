@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from commands.run import emit
-from commands.tables import show
+from commands.tables import show, size_text
 from loader.catalog import load_catalog
 
 
@@ -22,6 +22,8 @@ def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> Non
                 "module": model.module,
                 "converted": converted[model.name],
                 "licence": model.licence,
+                "input": list(model.input.shape) if model.input else None,
+                "bytes": model.caffemodel.size,
             }
             for model in models
         ]
@@ -29,13 +31,13 @@ def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> Non
         return
     show(
         "models of the catalog",
-        ("name", "module", "input", "bytes", "converted", "licence"),
+        ("name", "module", "input", "weights", "converted", "licence"),
         [
             (
                 model.name,
                 model.module,
                 "x".join(map(str, model.input.shape)) if model.input else "",
-                str(model.caffemodel.size or ""),
+                size_text(model.caffemodel.size or 0),
                 "yes" if converted[model.name] else "",
                 model.licence,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def caffe_files(
     where = "where they were is not recorded"
     if recorded is not None:
         then = [str(path) for path in (recorded.prototxt, recorded.caffemodel) if path]
-        where = f"{' and '.join(then)} are not there any more, or others"
+        where = f"{' and '.join(then)}: not there any more, or changed since"
     raise UsageError(
         f"{folder.name}: real Caffe needs the files that it was made of: {where}; convert it again"
     )
@@ -73,7 +74,7 @@ def parity_dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump
         places.append(str(models.local(entry.reference_dump)))
     damaged = None
     for place in places:
-        if not isinstance(place, str) or not Path(place).exists():
+        if not isinstance(place, str) or not os.path.exists(place):
             continue
         try:
             dump = read_dump(Path(place))
@@ -99,7 +100,8 @@ def entry_of(manifest: dict[str, Any], models: Catalog) -> Model | None:
 
 
 def _are(files: CaffeFiles, manifest: dict[str, Any]) -> bool:
-    if any(path is not None and not path.is_file() for path in (files.prototxt, files.caffemodel)):
+    places = [path for path in (files.prototxt, files.caffemodel) if path is not None]
+    if not all(map(os.path.isfile, places)):
         return False
     text = files.prototxt.read_bytes().decode(errors="replace")
     weights = sha256(files.caffemodel) if files.caffemodel else ""

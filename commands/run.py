@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -13,7 +14,7 @@ from typer.exceptions import TyperException
 
 from loader.errors import DecantError, UsageError
 
-INTERRUPTED, TERMINATED = 130, 143
+BUG, INTERRUPTED, TERMINATED = 1, 130, 143
 
 
 class Terminated(BaseException):
@@ -29,7 +30,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def run(command: Callable[[], Any], as_json: bool) -> int:
     """Run one command to its exit code. `as_json`: failures are an object on stdout as well.
 
-    Our own mistakes (anything but DecantError) keep their traceback and end in 1.
+    Our own mistakes (anything but DecantError and OSError) keep their traceback and end in 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -49,6 +50,16 @@ def run(command: Callable[[], Any], as_json: bool) -> int:
         # the reader of our stdout has gone (`decant list | head`): nobody is left to tell
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # a full disk, a folder that cannot be written; what a file holds was looked at elsewhere
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}; name another place (--out, DECANT_CACHE)"
+        return _fail(as_json, UsageError.code, message, [])
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(
+            as_json, BUG, f"{type(error).__name__}: {error}; this is a fault of Decant", []
+        )
     return 0
 
 

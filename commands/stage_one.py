@@ -7,6 +7,8 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,24 +76,21 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
-    from loader.probe import completed, make_probe
+    from loader.probe import make_probe
 
     net = read_deploy(inputs, shapes or {})
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
-    choice = choose(engine, net, foreign)
-    progress.note(f"engine {choice.name}: {choice.reason}")
-    # the reader runs nothing: it needs no probe, but one that was given says the shapes
-    known = make_probe(net, shapes, probe) if probe else {}
-    given = {**(shapes or {}), **{blob: array.shape for blob, array in known.items()}}
-    if check or net.run_text:
-        # once, for all that follows: a batch may have to be tried out
-        given = {blob: shape for blob, shape in completed(net, given).items() if shape}
-    arrays = known or make_probe(net, given) if parity and choice.name == "caffe" else {}
+    known, arrays = _input(inputs, net, shapes or {}, probe, plugins)
     job = make_job(inputs, net, arrays, ignore or [])
     if check:
-        check(job, net, given)
+        check(job, net, known)
+    choice = choose(engine, net, foreign)
+    progress.note(f"engine {choice.name}: {choice.reason}")
+    runs = parity and choice.name == "caffe"
+    # the reader runs nothing: it needs no probe, but one that was given says the shapes
+    job = replace(job, probe=(arrays or make_probe(net, known)) if runs else {})
     if not foreign:
         refuse_side_effects(net)
     dump = _engine(choice.name)
@@ -100,11 +99,42 @@ def run(
     result = (
         dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
     )
-    result.inputs = given
+    result.inputs = known
     for note in result.notes:
         if note not in net.notes:
             progress.note(f"note: {note}")
     return result
+
+
+def _input(
+    inputs: Inputs,
+    net: Net,
+    shapes: Mapping[str, Shape],
+    file: Path | None,
+    plugins: Plugins | None,
+) -> tuple[dict[str, Shape], dict[str, np.ndarray]]:
+    """(the shapes of the inputs, as far as they are known; the probe, if `file` has it)."""
+    from loader.probe import make_probe
+
+    if file is not None:
+        given = make_probe(net, shapes, file)
+        return {blob: array.shape for blob, array in given.items()}, given
+    return input_shapes(inputs, net, shapes, plugins), {}
+
+
+def input_shapes(
+    inputs: Inputs, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
+) -> dict[str, Shape]:
+    """Those of --input, and what loader.batch makes of the others; without those that say none."""
+    from loader.batch import batch_of
+    from loader.batch import input_shapes as found
+    from loader.probe import refuse_unknown
+
+    refuse_unknown(net, shapes, "--input")
+    # of one picture there is nothing to find out
+    weights = _weight_shapes(inputs.caffemodel) if batch_of(net.inputs) not in (None, 1) else {}
+    known = found(net, shapes, plugins.rules if plugins else {}, weights)
+    return {blob: shape for blob, shape in known.items() if shape}
 
 
 def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape]) -> Net:
@@ -118,8 +148,8 @@ def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape]) -> Net:
     return deploy(net, shapes, _weight_shapes(inputs.caffemodel))
 
 
-def _weight_shapes(path: Path | None) -> dict[str, Shape]:
-    """The first blob's shape by layer: a convolution's says how many channels its input has."""
+def _weight_shapes(path: Path | None) -> dict[str, list[Shape]]:
+    """The shapes of each layer's blobs, up to one that is shared and not there."""
     from dumper import caffemodel
     from loader.errors import BadInput
 
@@ -129,7 +159,11 @@ def _weight_shapes(path: Path | None) -> dict[str, Shape]:
         layers = caffemodel.read(path).layers
     except caffemodel.CaffemodelError as error:
         raise BadInput(str(error)) from None
-    return {layer.name: layer.blobs[0].shape for layer in layers if layer.blobs and layer.blobs[0]}
+    found = {}
+    for layer in layers:
+        there = [blob.shape if blob else None for blob in layer.blobs]
+        found[layer.name] = [shape for shape in takewhile(bool, there) if shape]
+    return found
 
 
 def _into_cache(

@@ -41,7 +41,9 @@ def read_dump(path: Path) -> dumpfile.Dump:
         return dumpfile.read(path)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; `decant dump` makes one") from None
-    except (dumpfile.DumpError, OSError) as error:
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); dump it again") from None
+    except dumpfile.DumpError as error:
         raise BadInput(str(error)) from None
 
 
@@ -92,7 +94,7 @@ def assemble(
     clock = _Clock()
     converted = convert(dump, model, name, shapes, plugins, beside)
     clock.lap("map")
-    found = _parity(dump, model, converted, device, parity, reference, progress)
+    found = _parity(dump, model, converted, device, parity, reference, plugins, progress)
     clock.lap("parity")
     folder = out / name
     if found.status == "failed":
@@ -121,6 +123,7 @@ def _parity(
     device: str,
     wanted: bool,
     reference: Path | None,
+    plugins: Plugins | None,
     progress: Progress,
 ) -> Parity:
     from loader import verdict
@@ -130,9 +133,7 @@ def _parity(
     if not dump.has_activations:
         other = _reference_for(dump, reference)
         if other is None:
-            return verdict.not_measured(
-                "the embedded reader has no activations; with a Docker engine, `--engine caffe` has"
-            )
+            return verdict.not_measured(_without_activations(dump, plugins))
         dump = other
     from loader import parity
 
@@ -140,6 +141,18 @@ def _parity(
     bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
     with progress.task("comparing every layer with Caffe"):
         return parity.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
+
+
+def _without_activations(dump: dumpfile.Dump, plugins: Plugins | None) -> str:
+    """Why there are none, and what to do where something can be done."""
+    from engines.choose import foreign_to_caffe
+    from loader.graph import net_from_text
+
+    net = net_from_text(dump.prototxt, "the dump's prototxt")
+    foreign = foreign_to_caffe(net, [x for x in net.layers if plugins and plugins.handles(x)])
+    if foreign:
+        return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
+    return "the embedded reader has no activations; with a Docker engine, --engine caffe has"
 
 
 def _reference_for(dump: dumpfile.Dump, reference: Path | None) -> dumpfile.Dump | None:

@@ -10,23 +10,43 @@ if TYPE_CHECKING:
     from loader.verdict import Parity
 
 
+# of the last column, which alone may go on in further lines
+NARROWEST = 16
+
+
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print to stdout."""
+    """Print to stdout; nothing is cut off: what does not fit into a table is printed plain."""
     rows = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     if sys.stdout.isatty():
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table(*columns, title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        console = Console()
+        # two spaces and a border a column
+        if sum(widths[:-1]) + min(widths[-1], NARROWEST) + 3 * len(widths) + 1 <= console.width:
+            table = Table(title=title, title_justify="left")
+            for name in columns[:-1]:
+                table.add_column(name, no_wrap=True)
+            table.add_column(columns[-1], overflow="fold")
+            for row in rows:
+                table.add_row(*map(escape, row))
+            console.print(table)
+            return
     print(title)
     for row in [list(columns), *rows]:
         cells = zip(row, widths, strict=True)
         print("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
+
+
+def size_text(count: int) -> str:
+    """Bytes for people; "" for none."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    place = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
+    if not count:
+        return ""
+    return f"{count / 1024**place:.1f} {units[place]}" if place else f"{count} B"
 
 
 def parity_rows(parity: Parity) -> list[list[str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands import tables
-from commands.answers import BATCH, ends_in, from_caffe
+from commands.answers import BATCH, asks_caffe, ends_in, from_caffe, refuse_no_classifier
 from commands.origins import CaffeFiles, bundled_pictures, caffe_files, entry_of, parity_dump
 from commands.run import emit
 from loader.errors import (
@@ -40,7 +40,7 @@ class Asked:
 
     data: Path | None
     limit: int | None
-    engine: str
+    caffe: bool
     device: str
     workers: int | None
     per_class: bool
@@ -104,8 +104,7 @@ def validate(
     as_json: bool,
 ) -> None:
     """Every artifact named, or all; each is looked at before the first failure is raised."""
-    if engine not in ("auto", "caffe"):
-        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
+    with_caffe = asks_caffe(engine)
     if gpu:
         _in_container(_folders(names, out), data, limit, workers is not None or per_class)
         return
@@ -120,7 +119,9 @@ def validate(
         try:
             folders = team.together(lambda: _folders(names, out))
             models = load_catalog(catalog)
-            asked = Asked(data, limit, engine, device, workers, per_class, models, team, progress)
+            asked = Asked(
+                data, limit, with_caffe, device, workers, per_class, models, team, progress
+            )
             _all(folders, asked, as_json)
         except DecantError as error:
             _end(error, team)
@@ -224,11 +225,13 @@ def _parity_again(
 ) -> str:
     """Measured on Caffe's activations of this net, where they are at hand."""
     from loader import parity
+    from loader.artifact import read_record
     from loader.loading import caffe_map
 
     dump = parity_dump(folder, manifest, models)
     if dump is None:
-        return "not measured: no dump with activations is at hand (make convert ENGINE=caffe)"
+        why = read_record(folder, "parity.json").get("reason")
+        return f"not measured: {why or 'the dump with its activations is not at hand any more'}"
     entry = entry_of(manifest, models)
     bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
     first = parity.measure(dump, model, caffe_map(manifest), device, bounds).first_failure
@@ -254,9 +257,7 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
             f"{folder.name}: how its pictures are prepared is not known (no catalog entry says "
             "it): add one with `preprocessing`, or validate without --data"
         )
-    if len(manifest["outputs"]) != 1:
-        blobs = ", ".join(output["blob"] for output in manifest["outputs"])
-        raise UsageError(f"{folder.name}: no classifier: it has outputs {blobs}")
+    refuse_no_classifier(manifest)
     pictures = dataset.find(place, _names(manifest))[: asked.limit]
     workers = (
         dataset.default_workers(len(pictures) // asked.team.world)
@@ -264,7 +265,7 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
         else asked.workers
     )
     files = None
-    if asked.engine == "caffe" and asked.team.rank == 0:
+    if asked.caffe and asked.team.rank == 0:
         files = caffe_files(folder, manifest, asked.models, asked.progress)
     return Work(pictures, recipe, workers, files)
 
@@ -302,7 +303,7 @@ def _measure(
     result.lines = against_published(found, manifest["accuracy"])
     if asked.per_class:
         result.classes = _by_class(found, _names(manifest))
-    if asked.engine == "caffe":
+    if asked.caffe:
         result.caffe_agrees = team.first(lambda: _caffe_agrees(found, manifest, work, asked))
 
 

@@ -27,17 +27,11 @@ def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
 
     `plugged`: layers that a user's own plugin computes; there is no Caffe that could.
     """
-    from loader.schema import unknown_to_caffe
-
     if wanted not in ENGINES:
         raise UsageError(f"--engine {wanted!r}: one of {', '.join(ENGINES)}")
     if wanted == "reader":
         return Choice("reader", "asked for; parameters only, no activations")
-    foreign = unknown_to_caffe(net)
-    foreign += [
-        f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
-        for layer in plugged
-    ]
+    foreign = foreign_to_caffe(net, plugged)
     if wanted == "caffe":
         if foreign:
             raise Unsupported(
@@ -49,6 +43,17 @@ def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
     if foreign:
         return Choice("reader", f"stock Caffe 1.0 cannot parse this net ({foreign[0]})")
     return _by_engine()
+
+
+def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
+    """What keeps stock Caffe from running the net, a line each."""
+    from loader.schema import unknown_to_caffe
+
+    given = [
+        f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
+        for layer in plugged
+    ]
+    return [*unknown_to_caffe(net), *given]
 
 
 def _by_engine() -> Choice:

@@ -118,6 +118,12 @@ def assemble(
         else:
             lacking.add(layer.name)
         wrong += found
+    if model is None and wrong:
+        raise BadInput(
+            f"{job.prototxt}: its layers have weights, and no file was given that holds them: add "
+            "--caffemodel FILE",
+            wrong,
+        )
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
         wrong += check_names(model, net.layers, places, job.ignored_layers)

@@ -40,7 +40,7 @@ def write(
     The manifest gets the hashes of the other reproducible files and of every tensor. `mean_image`:
     C x H x W, goes into mean.npy.
     """
-    _refuse_foreign(folder)
+    refuse_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -76,8 +76,15 @@ def write(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """An artifact may be replaced; a folder of somebody's files may not."""
+def refuse_place(folder: Path) -> None:
+    """Raise UsageError where no artifact can be written.
+
+    An artifact may be replaced; a folder of somebody's files may not.
+    """
+    there = next(place for place in folder.absolute().parents if place.exists())
+    if folder.is_file() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        wrong = folder if folder.is_file() else there
+        raise UsageError(f"--out: {wrong} is no folder that can be written; choose another")
     if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} is no artifact and is not empty: choose another --out or --name"

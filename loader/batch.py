@@ -12,45 +12,104 @@ from loader.errors import UsageError
 
 if TYPE_CHECKING:
     from loader.graph import Net
-    from loader.plan import Outline
+    from loader.layers.rule import Rule
+    from loader.plan import BlobShapes, Outline
 
-Shapes = Mapping[str, tuple[int, ...]]
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
 
 
-def batch_of(shapes: Mapping[str, tuple[int, ...] | None]) -> int | None:
+def batch_of(shapes: Mapping[str, Shape | None]) -> int | None:
     """The first axis of four counts pictures; None where no input has four."""
     return next((shape[0] for shape in shapes.values() if shape and len(shape) == 4), None)
 
 
-def with_batch(shapes: Shapes, batch: int, other: int) -> dict[str, tuple[int, ...]]:
+def with_batch(shapes: Shapes, batch: int, other: int) -> dict[str, Shape]:
     """The shapes with `other` pictures in place of `batch`, in every input that counts so many."""
     return {
-        name: (other, *shape[1:]) if len(shape) == 4 or shape[:1] == (batch,) else shape
+        name: (other, *shape[1:]) if _counts(shape, batch) else shape
         for name, shape in shapes.items()
     }
 
 
-def fixed_batch(net: Net, shapes: Shapes) -> int | None:
+def _counts(shape: Shape, batch: int) -> bool:
+    return len(shape) == 4 or shape[:1] == (batch,)
+
+
+def input_shapes(
+    net: Net,
+    given: Shapes,
+    plugins: Mapping[str, Rule] | None = None,
+    blobs: BlobShapes | None = None,
+) -> dict[str, Shape | None]:
+    """Each input's shape: `given`, else as declared, None where neither says one.
+
+    Of inputs that are not given, the batch is that of the given ones, else one picture; or the
+    declared one, if the net counts on that.
+    """
+    declared: dict[str, Shape | None] = {
+        name: given.get(name) or shape for name, shape in net.inputs.items()
+    }
+    batch = batch_of(net.inputs)
+    rest = {name: shape for name, shape in net.inputs.items() if shape and name not in given}
+    if batch is None or not rest:
+        return declared
+    wanted = {**declared, **with_batch(rest, batch, _stated(net, given, batch) or 1)}
+    one, other = _known(declared), _known(wanted)
+    whole = len(one) == len(declared)
+    if one != other and whole and changes(net, one, other, plugins, blobs):
+        return declared
+    return wanted
+
+
+def _stated(net: Net, given: Shapes, batch: int) -> int | None:
+    """How many pictures those inputs are given that count them."""
+    for name, shape in given.items():
+        if _counts(net.inputs.get(name) or shape, batch):
+            return shape[0]
+    return None
+
+
+def _known(shapes: Mapping[str, Shape | None]) -> dict[str, Shape]:
+    return {name: shape for name, shape in shapes.items() if shape and min(shape) > 0}
+
+
+def fixed_batch(
+    net: Net,
+    shapes: Shapes,
+    plugins: Mapping[str, Rule] | None = None,
+    blobs: BlobShapes | None = None,
+) -> int | None:
     """The batch of `shapes`, if the net takes no other; None if it takes any number of pictures.
 
     A Reshape may name it, a Slice may cut it, a blob of the net's own may have it: another batch is
-    tried on the definition.
+    tried on the definition, and on the shapes of the weights where `blobs` has them.
     """
-    from loader.plan import outline
-
     batch = batch_of(shapes)
     if batch is None or min(map(min, shapes.values()), default=0) < 1:
         return None
-    found = outline(net, shapes)
-    tried = outline(net, with_batch(shapes, batch, 1 if batch > 1 else 2))
-    more = len(tried.refused) > len(found.refused)
-    return batch if more or _reshaped(net, found, tried) else None
+    other = with_batch(shapes, batch, 1 if batch > 1 else 2)
+    return batch if changes(net, shapes, other, plugins, blobs) else None
+
+
+def changes(
+    net: Net,
+    shapes: Shapes,
+    other: Shapes,
+    plugins: Mapping[str, Rule] | None = None,
+    blobs: BlobShapes | None = None,
+) -> bool:
+    """Whether the net refuses more of the `other` shapes, or makes something else of them."""
+    from loader.plan import outline
+
+    found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
+    return len(tried.refused) > len(found.refused) or _reshaped(net, found, tried)
 
 
 def _reshaped(net: Net, found: Outline, tried: Outline) -> bool:
     """Whether a Reshape makes as many rows of another batch: they hold something else then."""
     for layer, one, other in zip(net.layers, found.tops.values(), tried.tops.values(), strict=True):
-        if layer.type == "Reshape" and one[0] and other[0]:
+        if layer.type == "Reshape" and one and other and one[0] and other[0]:
             a, b = one[0], other[0]
             if a[0] == b[0] and math.prod(a) != math.prod(b):
                 return True

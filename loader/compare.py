@@ -183,9 +183,12 @@ def _run(
     lacking = [blob for blob in found.blobs if blob not in probe]
     if lacking:
         raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
-    for item in artifact.read_manifest(folder)["inputs"]:
+    manifest = artifact.read_manifest(folder)
+    fixed = manifest["batch"]
+    for item in manifest["inputs"]:
         given = probe[item["blob"]].shape
-        if len(given) != len(item["shape"]) or list(given[1:]) != list(item["shape"][1:]):
+        whole = not fixed or list(given[:1]) == item["shape"][:1]
+        if not whole or len(given) != len(item["shape"]) or list(given[1:]) != item["shape"][1:]:
             raise UsageError(
                 f"{folder}: takes {item['blob']!r} of shape {tuple(item['shape'])}, and the other side "
                 f"was given {given}: they cannot be compared"

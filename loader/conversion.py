@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumper.dumpfile import Dump
-from loader import probe
-from loader.batch import fixed_batch
+from loader.batch import fixed_batch, input_shapes
 from loader.codegen import generate
 from loader.deploy import deploy
 from loader.errors import BadInput
 from loader.graph import Net, net_from_text
 from loader.layers.rule import Shape
 from loader.naming import unique
-from loader.plan import outline, plan
+from loader.plan import BlobShapes, outline, plan
 from loader.plugins import Plugins
 from loader.recipe import Recipe, recover
 
@@ -76,7 +75,9 @@ class Conversion:
 
         with torch.device("meta"):
             module = module_from_source(self.source)
-        state = {key: torch.from_numpy(np.array(array)) for key, array in self.tensors.items()}
+        state = {
+            key: torch.from_numpy(np.array(array, order="C")) for key, array in self.tensors.items()
+        }
         module.load_state_dict(state, strict=True, assign=True)
         return module.eval().requires_grad_(False)
 
@@ -95,7 +96,7 @@ def convert(
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
     written = net_from_text(dump.prototxt, "the dump's prototxt")
-    net = _deployed(written, dump, shapes or {})
+    net = _deployed(written, dump, shapes or {}, beside)
     if model is not None and model.module != GENERATED:
         return _from_zoo(dump, net, model)
     found = _generated(dump, net, name, shapes or {}, plugins or Plugins())
@@ -119,8 +120,7 @@ def check(
     plugins: Plugins | None,
 ) -> None:
     """Raise Unsupported for a net that cannot be generated; `params` by layer of `net`."""
-    rules = plugins.rules if plugins else {}
-    plan(net, params, input_shapes(net, None, shapes), rules)
+    plan(net, params, _settled({**net.inputs, **shapes}), plugins.rules if plugins else {})
 
 
 def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
@@ -128,23 +128,28 @@ def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
     return _deployed(net_from_text(dump.prototxt, "the dump's prototxt"), dump, shapes)
 
 
-def _deployed(written: Net, dump: Dump, shapes: Mapping[str, Shape]) -> Net:
-    first = {layer.name: layer.params[0].shape for layer in dump.layers if layer.params}
+def _deployed(
+    written: Net, dump: Dump, shapes: Mapping[str, Shape], beside: Path | None = None
+) -> Net:
     known = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
-    return deploy(written, known, first)
+    return deploy(written, known, _blob_shapes(dump), beside)
 
 
-def input_shapes(net: Net, dump: Dump | None, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """What `--input` says, else the probe, else the definition, with a batch of one where it can be."""
-    probed = {name: array.shape for name, array in dump.probe.items()} if dump is not None else {}
-    known = probe.completed(net, {**probed, **shapes})
-    return {name: tuple(known[name] or ()) for name in net.inputs}
+def _blob_shapes(dump: Dump) -> BlobShapes:
+    return {layer.name: [x.shape for x in layer.params] for layer in dump.layers if layer.params}
+
+
+def _settled(shapes: Mapping[str, Shape | None]) -> dict[str, Shape]:
+    return {name: shape or () for name, shape in shapes.items()}
 
 
 def _generated(
     dump: Dump, net: Net, name: str, shapes: Mapping[str, Shape], plugins: Plugins
 ) -> Conversion:
-    planned = plan(net, blobs(net, dump), input_shapes(net, dump, shapes), plugins.rules)
+    learned = _blob_shapes(dump)
+    given = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
+    inputs = _settled(input_shapes(net, given, plugins.rules, learned))
+    planned = plan(net, blobs(net, dump), inputs, plugins.rules)
     made = generate(planned, name, plugins.sources(net))
     fused = {part: step.layer for step in planned.steps for part in step.fused}
     return Conversion(
@@ -158,7 +163,7 @@ def _generated(
             step.key(key): place for step in planned.steps for key, place in step.origin.items()
         },
         layers=made.modules,
-        inputs={blob: value.shape for blob, value in planned.inputs.items()},
+        inputs=inputs,
         input_layers=planned.input_layers,
         statements=made.statements,
         fused=fused,
@@ -171,7 +176,7 @@ def _generated(
         ],
         net=_graph(net, planned.tops),
         tied=dict(planned.tied),
-        batch=fixed_batch(net, {blob: value.shape for blob, value in planned.inputs.items()}),
+        batch=fixed_batch(net, inputs, plugins.rules, learned),
         notes=net.notes,
     )
 
@@ -206,18 +211,19 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
         module = zoo.build(model.module, model.arguments)
     layers: dict[str, str | None] = module.caffe_layers()  # type: ignore[operator]
     mapped = map_parameters(dump, module, layers)
+    inputs = _settled(input_shapes(net, {}))
     return Conversion(
         source=zoo.source(model.module, model.arguments),
         tensors=mapped.tensors,
         origin=mapped.origin,
         layers=layers,
-        inputs=input_shapes(net, None, {}),
+        inputs=inputs,
         input_layers={
             layer.name: list(layer.tops) for layer in net.layers if layer.type == "Input"
         },
         left_out=mapped.left_out,
         outputs=_last(net, layers),
-        net=_graph(net, outline(net, input_shapes(net, None, {})).tops),
+        net=_graph(net, outline(net, inputs).tops),
         notes=net.notes,
     )
 

@@ -6,15 +6,20 @@ line of `notes`. A definition without data layers and losses is returned as it i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dumper import caffemodel
-from loader.batch import fixed_batch, with_batch
+from loader.batch import changes, with_batch
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net, check_connections
 from loader.prototxt import Field, Message, to_text
+
+if TYPE_CHECKING:
+    from loader.plan import BlobShapes
 
 Shape = tuple[int, ...]
 
@@ -45,15 +50,32 @@ def is_training(net: Net) -> bool:
     return any(layer.type in SOURCES | set(CONTAINS) | DROPPED for layer in net.layers)
 
 
-def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) -> Net:
+def deploy(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    weights: BlobShapes,
+    beside: Path | None = None,
+) -> Net:
     """The deploy form of `net`.
 
-    `shapes`: what `--input` says of an input; `weights`: first blob's shape by layer, from which the
-    number of channels is known where the definition does not say it. Raises UsageError naming every
-    data layer whose shape cannot be known.
+    `shapes`: what `--input` says of an input; `weights`: from which the number of channels is known
+    where the definition does not say it; `beside`: where a mean file may lie, the definition's folder
+    unless given. Raises UsageError naming every data layer whose shape cannot be known, BadInput for
+    a number that is none.
     """
     if not is_training(net):
         return net
+    try:
+        found = _deployed(net, shapes, weights, beside or Path(net.file).parent)
+        counted = _counted_on(found, net, shapes, weights)
+        if counted:
+            found = _deployed(net, {**shapes, **counted}, weights, beside or Path(net.file).parent)
+    except ValueError as error:
+        raise BadInput(f"{net.file}: {error}") from None
+    return found
+
+
+def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside: Path) -> Net:
     labels = _labels(net)
     layers: list[Layer] = []
     inputs: dict[str, Shape | None] = {}
@@ -64,7 +86,8 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
         if layer.type in SOURCES:
             tops = [top for top in layer.tops if top not in labels]
             for number, top in enumerate(tops):
-                found = shapes.get(top) or _shape(net, layer, layer.tops.index(top), weights)
+                at = layer.tops.index(top)
+                found = shapes.get(top) or _shape(net, layer, at, weights, beside)
                 if found is None:
                     unknown.append(f"line {layer.line}: layer {layer.name!r}: {top!r}")
                 inputs[top] = found
@@ -95,19 +118,20 @@ def deploy(net: Net, shapes: Mapping[str, Shape], weights: Mapping[str, Shape]) 
     text = to_text(net.name, [layer.fields for layer in layers])
     changed = replace(net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text)
     check_connections(changed)
-    counted = _counted_on(changed, net, shapes)
-    return deploy(net, {**shapes, **counted}, weights) if counted else changed
+    return changed
 
 
-def _counted_on(changed: Net, net: Net, given: Mapping[str, Shape]) -> dict[str, Shape]:
+def _counted_on(
+    changed: Net, net: Net, given: Mapping[str, Shape], weights: BlobShapes
+) -> dict[str, Shape]:
     """The inputs with the data layer's own batch, where the net takes no other."""
     data = next((layer for layer in net.layers if layer.type in DATA), None)
     shapes = {top: shape for top, shape in changed.inputs.items() if shape}
-    if data is None or given or len(shapes) < len(changed.inputs):
+    if data is None or not data.tops or data.tops[0] in given or len(shapes) < len(changed.inputs):
         return {}
     batch = data.fields.message(DATA[data.type]).integer("batch_size", 1)
-    counted = with_batch(shapes, 1, batch)
-    return counted if batch > 1 and fixed_batch(changed, counted) else {}
+    counted = {**with_batch(shapes, 1, batch), **given}
+    return counted if batch > 1 and changes(changed, counted, shapes, None, weights) else {}
 
 
 def _labels(net: Net) -> set[str]:
@@ -143,7 +167,7 @@ def _reads_a_label(net: Net, layer: Layer, blob: str, second: bool, seen: set[st
     )
 
 
-def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) -> Shape | None:
+def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Path) -> Shape | None:
     if layer.type == "MemoryData":
         param = layer.fields.message("memory_data_param")
         names = ("batch_size", "channels", "height", "width")
@@ -152,7 +176,7 @@ def _shape(net: Net, layer: Layer, number: int, weights: Mapping[str, Shape]) ->
         return _dummy(layer, number)
     if number > 0 or layer.type == "HDF5Data":
         return None
-    mean = _mean_shape(net, layer)
+    mean = _mean_shape(layer, beside)
     own, transform = layer.fields.message(DATA[layer.type]), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
     height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
@@ -166,12 +190,12 @@ def mean_file(layer: Layer, beside: Path) -> Path | None:
     """A data layer's mean file, if it is at hand: where it says, or in the folder `beside`."""
     name = layer.fields.message("transform_param").text("mean_file")
     places = (Path(name), beside / name, beside / Path(name).name) if name else ()
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if os.path.isfile(path)), None)
 
 
-def _mean_shape(net: Net, layer: Layer) -> Shape:
+def _mean_shape(layer: Layer, beside: Path) -> Shape:
     """(C, H, W) of the mean file, if it is at hand."""
-    path = mean_file(layer, Path(net.file).parent)
+    path = mean_file(layer, beside)
     if path is None:
         return ()
     try:
@@ -192,7 +216,7 @@ def _dummy(layer: Layer, number: int) -> Shape | None:
     return shapes[number if len(shapes) > 1 else 0] if shapes else None
 
 
-def _channels(net: Net, layer: Layer, transform: Message, weights: Mapping[str, Shape]) -> int:
+def _channels(net: Net, layer: Layer, transform: Message, weights: BlobShapes) -> int:
     """As the layer says, or as the first convolution's weights do; 0 where neither does."""
     if transform.boolean("force_gray"):
         return 1
@@ -200,7 +224,7 @@ def _channels(net: Net, layer: Layer, transform: Message, weights: Mapping[str, 
         return 3
     for reader in net.layers:
         if layer.tops[0] in reader.bottoms and reader.type == "Convolution":
-            shape = weights.get(reader.name, ())
+            shape = next(iter(weights.get(reader.name, ())), ())
             group = reader.fields.message("convolution_param").integer("group", 1)
             return shape[1] * group if len(shape) == 4 else 0
     return 0

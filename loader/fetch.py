@@ -161,7 +161,9 @@ def _mismatch(path: Path, source: Source) -> str:
 
 def _local(path: Path, source: Source, name: str, what: str) -> Path:
     if not path.is_file():
-        raise BadInput(f"{path}: the {what} of {name} is not there; restore it from the repository")
+        raise BadInput(
+            f"{path}: the {what} of {name} is not there; put it back, or mend the catalog"
+        )
     wrong = _mismatch(path, source)
     if wrong:
         raise FetchError(f"{path}: not the {what} of {name}: {wrong}; restore it")

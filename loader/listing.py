@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dumper import caffemodel, dumpfile
 from loader.artifact import read_manifest
+from loader.deploy import deploy
 from loader.errors import BadInput, UsageError
 from loader.graph import Net, owners, read_net
 from loader.naming import unique
@@ -83,7 +84,7 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
                 if start[:2] == b"PK":
                     raise
         if _is_text(file):
-            net = read_net(file)
+            net = _deploy_form(read_net(file), shapes or {})
             _refuse_unknown(file, shapes or {}, net.inputs)
             return definition(net, shapes or {})
         _refuse_unknown(file, shapes or {}, {})
@@ -95,6 +96,14 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
         for layer in model.layers
     ]
     return Listing(f"caffemodel ({model.era})", lines, ["weights alone say nothing of outputs"])
+
+
+def _deploy_form(net: Net, shapes: Mapping[str, Shape]) -> Net:
+    """As it is converted; as it stands where a data layer does not say its shape."""
+    try:
+        return deploy(net, shapes, {})
+    except UsageError as error:
+        return replace(net, notes=[*net.notes, error.message])
 
 
 def _is_text(file: Path) -> bool:

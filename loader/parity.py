@@ -15,6 +15,7 @@ from torch import nn
 
 from dumper.dumpfile import Dump, Layer
 from loader.comparison import Comparison, Values
+from loader.errors import BadInput
 from loader.mapping import TRANSPARENT
 from loader.naming import unique
 from loader.tracing import CaffeMap, Known, Trace
@@ -32,8 +33,11 @@ def measure(
     """Run `module` (weights loaded) on the dump's probe, in float32 and in float64, and compare.
 
     `caffe` says which part of the module is which layer. `bounds`: layer type -> (bound, reason),
-    from the catalog.
+    from the catalog. Raises BadInput for a dump whose probe is empty.
     """
+    empty = [name for name, array in dump.probe.items() if not array.size]
+    if empty:
+        raise BadInput(f"the dump's input {empty[0]!r} is empty, and proves nothing; dump it again")
     module = module.eval()
     probe = [torch.from_numpy(np.array(dump.probe[name])) for name in _order(dump, caffe)]
     # TF32 would round inputs to 10 bits

@@ -22,6 +22,8 @@ from loader.schema import MESSAGES
 
 # what compute nothing: no line of source stands for them
 INVISIBLE = ("Input", "Silence", "Split")
+# of the weights: the shapes of a layer's first blobs, by its name
+BlobShapes = Mapping[str, Sequence[Shape]]
 _OF_CAFFE = {word.split(":")[0] for word in MESSAGES["Layer"].split()}
 
 
@@ -111,12 +113,12 @@ class _Asking(Site):
 
     def __init__(self, layer: Layer, bottoms: Sequence[Shape], blobs: Sequence[np.ndarray]) -> None:
         super().__init__(layer, bottoms, blobs)
-        if layer.type == "BatchNorm" and bottoms and len(bottoms[0]) > 1:
+        if layer.type == "BatchNorm" and not blobs and bottoms and len(bottoms[0]) > 1:
             for size in (bottoms[0][1], bottoms[0][1], 1):
                 self._take((size,))
 
     def _take(self, shape: Shape) -> None:
-        self.blobs.append(np.broadcast_to(np.float32(1), shape))
+        self.blobs.append(_weightless(shape))
 
     def blob(self, number: int, *shape: int) -> np.ndarray:
         if number == len(self.blobs):
@@ -127,20 +129,36 @@ class _Asking(Site):
         super().expect(bottoms=bottoms, tops=tops, blobs=len(self.blobs))
 
 
-def outline(net: Net, shapes: Mapping[str, Shape]) -> Outline:
-    """Shapes of all tops and parameters, as far as the definition goes; raises UsageError only."""
+def _weightless(shape: Shape) -> np.ndarray:
+    """An array of ones of this shape that holds a single number."""
+    return np.broadcast_to(np.float32(1), shape)
+
+
+def outline(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    plugins: Mapping[str, Rule] | None = None,
+    blobs: BlobShapes | None = None,
+) -> Outline:
+    """Shapes of all tops and parameters, as far as the definition goes, and `blobs` of the weights.
+
+    Raises UsageError only.
+    """
+    known = blobs or {}
+    arrays = [[_weightless(shape) for shape in known.get(x.name, ())] for x in net.layers]
     wired, _, ends = _wire(net, shapes)
-    writer = _Writer(net, [[] for _ in net.layers], LAYERS, wired, set(ends.values()), _Asking)
+    rules = {**LAYERS, **(plugins or {})}
+    writer = _Writer(net, arrays, rules, wired, set(ends.values()), _Asking)
     for item in wired:
         writer.step(item)
     tops: dict[str, list[Shape | None]] = {
         item.name: [None if value in writer.unknown else value.shape for value in item.outputs]
         for item in wired
     }
-    blobs = {
+    taken = {
         name: [tuple(blob.shape) for blob in site.blobs] for name, site in writer.sites.items()
     }
-    return Outline(tops, blobs, writer.wrong)
+    return Outline(tops, taken, writer.wrong)
 
 
 @dataclass(eq=False)
@@ -403,7 +421,7 @@ def _tied(
 ) -> list[tuple[str, str]]:
     """(key, owner's key) of parameters that Caffe shares by name; not where their shapes differ."""
     by_name = {step.layer: step for step in steps}
-    keys: dict[tuple[int, int], tuple[str, Shape]] = {}
+    keys: dict[tuple[int, int], tuple[str, Shape, Shape]] = {}
     found = []
     shared = owners(net)
     for item in wired:
@@ -416,9 +434,9 @@ def _tied(
                     continue
                 place = (item.index, number)
                 owner = shared.get(place)
-                # a transposed InnerProduct holds the same blob in another shape
-                if owner in keys and keys[owner][1] == array.shape:
+                # a transposed InnerProduct holds the same blob in another order
+                if owner in keys and keys[owner][1:] == (array.shape, array.strides):
                     found.append((step.key(name), keys[owner][0]))
-                keys.setdefault(place, (step.key(name), array.shape))
+                keys.setdefault(place, (step.key(name), array.shape, array.strides))
                 break
     return found

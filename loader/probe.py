@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loader.batch import batch_of, fixed_batch, with_batch
+from loader.batch import input_shapes
 from loader.errors import BadInput, UsageError
 from loader.graph import Net
 
@@ -23,17 +23,17 @@ def make_probe(
     file: Path | None = None,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """One float32 array for each input blob, batch 1, the same on every machine.
+    """One float32 array for each input blob, the same on every machine.
 
-    `shapes` overrides declared shapes; `file` is an NPZ that holds all inputs. Raises UsageError for
-    inputs that need `--input` or `--probe`.
+    `shapes` overrides declared shapes, whose batch becomes one where the net takes any; `file` is an
+    NPZ that holds all inputs. Raises UsageError for inputs that need `--input` or `--probe`.
     """
     shapes = dict(shapes or {})
-    _refuse_unknown(net, shapes, "--input")
+    refuse_unknown(net, shapes, "--input")
     if file is not None:
         return _read(net, file)
     generator = np.random.Generator(np.random.PCG64(seed))
-    known = completed(net, shapes)
+    known = input_shapes(net, shapes)
     return {name: _make(net, name, known[name], generator) for name in net.inputs}
 
 
@@ -62,24 +62,6 @@ def _make(
 _INDEX_READERS = {"Embed", "BatchReindex", "Filter"}
 
 
-def completed(
-    net: Net, shapes: Mapping[str, tuple[int, ...]]
-) -> Mapping[str, tuple[int, ...] | None]:
-    """`shapes`, and those of `input_shapes` for the other inputs, worked out only if there are any."""
-    return shapes if net.inputs.keys() <= shapes.keys() else {**input_shapes(net), **shapes}
-
-
-def input_shapes(net: Net) -> dict[str, tuple[int, ...] | None]:
-    """The declared shape of each input, None where there is none; one picture, if the net takes one."""
-    batch = batch_of(net.inputs)
-    declared = {name: shape for name, shape in net.inputs.items() if shape}
-    if batch is None or batch == 1:
-        return dict(net.inputs)
-    if len(declared) == len(net.inputs) and fixed_batch(net, declared):
-        return dict(net.inputs)
-    return {**net.inputs, **with_batch(declared, batch, 1)}
-
-
 def _reader(net: Net, name: str) -> str | None:
     """The type of layer that takes `name` as its indices or boxes, if one does."""
     for layer in net.layers:
@@ -99,7 +81,8 @@ def _rows(net: Net, reader: str, name: str) -> int:
     return 1
 
 
-def _refuse_unknown(net: Net, names: Mapping[str, object], option: str) -> None:
+def refuse_unknown(net: Net, names: Mapping[str, object], option: str) -> None:
+    """Raise UsageError where `names`, said with `option`, are no inputs of the net."""
     for name in names:
         if name not in net.inputs:
             near = get_close_matches(name, list(net.inputs), 1)
@@ -116,11 +99,16 @@ def _read(net: Net, file: Path) -> dict[str, np.ndarray]:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{file}: not an NPZ of plain arrays ({error}); use numpy.savez") from None
-    _refuse_unknown(net, arrays, "--probe")
+    refuse_unknown(net, arrays, "--probe")
     missing = [name for name in net.inputs if name not in arrays]
     if missing:
         raise BadInput(f"{file}: no array for input {', '.join(map(repr, missing))}")
     wrong = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if wrong:
         raise BadInput(f"{file}: {wrong[0]!r} holds NaN or Inf; a probe must be finite")
+    empty = [name for name, array in arrays.items() if not array.size or not array.ndim]
+    if empty:
+        raise BadInput(
+            f"{file}: {empty[0]!r} has shape {arrays[empty[0]].shape}; a probe holds a batch of values"
+        )
     return {name: arrays[name] for name in net.inputs}

@@ -6,13 +6,14 @@ picture; at TEST the crop is the centre, begun at (size - crop) / 2 in whole num
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dumper import caffemodel
 from loader.artifact import MEAN_IMAGE
@@ -20,6 +21,10 @@ from loader.deploy import DATA, mean_file
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net
 
+# what broken files make Pillow raise
+UNREADABLE = (
+    OSError, ValueError, Image.DecompressionBombError, SyntaxError, EOFError, struct.error,
+)  # fmt: skip
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"
 
@@ -100,6 +105,12 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
                 f"{layer.name}: {missing}: how pictures are prepared is not known",
             ]
         image = read_mean(path)
+        if image.ndim != 3 or (crop and min(image.shape[1:]) < crop):
+            shape = " x ".join(map(str, image.shape))
+            return None, [
+                *notes,
+                f"{layer.name}: {path.name} ({shape}) is no mean of its pictures",
+            ]
         mean = tuple(float(value) for value in image.mean((1, 2)))
     resize = _picture_size(layer, image, crop)
     if resize is None or (len(mean) not in (1, channels)):
@@ -176,7 +187,7 @@ def read_picture(path: Path, recipe: Recipe) -> np.ndarray:
             picture = _eight_bits(file).convert("RGB" if recipe.channels == 3 else "L")
             height, width = recipe.resize
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{path}: not a picture that Pillow can read ({error})") from None
     array = np.asarray(picture, np.float32) / np.float32(255)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))

@@ -157,24 +157,30 @@ FIELDS = {message: _fields(message) for message in MESSAGES}
 
 
 def unknown_to_caffe(net: Net) -> list[str]:
-    """What stock Caffe 1.0 cannot parse in this net: types and fields, each with its line.
+    """What stock Caffe 1.0 cannot parse in this net: types and fields, in the order of their lines.
 
-    The fields are looked up in the text as it was written, in its own dialect.
+    The fields are looked up in the text as it was written, in its own dialect; not those of a layer
+    whose type is unknown.
     """
     found = _unknown_fields(net.source, "Net", "")
-    for layer in net.layers:
-        if layer.type not in TYPES:
-            found.append(f"line {layer.line}: layer {layer.name!r}: type {layer.type} (a fork's)")
-    return found
+    found += [
+        (layer.line, f"layer {layer.name!r}: type {layer.type} (a fork's)")
+        for layer in net.layers
+        if layer.type not in TYPES
+    ]
+    return [f"line {line}: {text}" for line, text in sorted(found, key=lambda item: item[0])]
 
 
-def _unknown_fields(message: Message, kind: str, place: str) -> list[str]:
+def _unknown_fields(message: Message, kind: str, place: str) -> list[tuple[int, str]]:
+    """(line, what)."""
+    if kind == "Layer" and message.text("type") not in TYPES:
+        return []
     known = FIELDS[kind]
-    found = []
+    found: list[tuple[int, str]] = []
     for field in message.fields:
         inner = known.get(field.name)
         if inner is None:
-            found.append(f"line {field.line}: {place}field {field.name} (a fork's)")
+            found.append((field.line, f"{place}field {field.name} (a fork's)"))
         elif inner and not isinstance(field.value, str):
             name = field.value.text("name") if kind in ("Net", "V1Layer") else ""
             found += _unknown_fields(field.value, inner, f"layer {name!r}: " if name else place)

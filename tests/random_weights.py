@@ -10,10 +10,10 @@ from unittest.mock import patch
 import numpy as np
 
 from loader import plan as planning
+from loader.batch import input_shapes
 from loader.graph import Net, owners
 from loader.layers.rule import Site
 from loader.plan import plan
-from loader.probe import input_shapes
 from tests import encode_caffemodel as encode
 
 Blobs = list[list[np.ndarray]]
@@ -68,7 +68,7 @@ def random_blobs(
 
 def shapes_of(net: Net) -> dict[str, tuple[int, ...]]:
     """The inputs' declared shapes, one picture."""
-    return {name: shape or () for name, shape in input_shapes(net).items()}
+    return {name: shape or () for name, shape in input_shapes(net, {}).items()}
 
 
 def write_caffemodel(path: Path, net: Net, blobs: Blobs) -> None:

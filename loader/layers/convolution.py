@@ -240,7 +240,8 @@ def inner_product(site: Site) -> Written:
     axis = site.axis(param.integer("axis", 1), shape)
     inputs = count(shape[axis:])
     if param.boolean("transpose"):
-        weight = np.ascontiguousarray(site.blob(0, inputs, outputs).T)
+        # a view: in order only where it is written
+        weight = site.blob(0, inputs, outputs).T
     else:
         weight = site.blob(0, outputs, inputs)
     tensors = {"weight": weight}

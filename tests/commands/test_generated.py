@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from loader.graph import net_from_text
 from tests.commands.test_cli import ROOT, run
@@ -345,3 +346,44 @@ def test_a_broken_catalog_is_said_before_anything_is_written(tmp_path: Path) -> 
     (tmp_path / "broken.yaml").write_text("models: [")
     done = run("convert", *write(tmp_path), cwd=tmp_path, code=2, DECANT_CATALOG="broken.yaml")
     assert "broken.yaml" in done.stderr and not (tmp_path / "artifacts").exists()
+
+
+FIXED_PLUGIN = """
+from torch import nn
+
+
+class Warp(nn.Module):
+    caffe_type = "Warp"
+    blobs = []
+
+    def __init__(self, params, shapes):
+        super().__init__()
+
+    def forward(self, x):
+        return x * 2
+
+"""
+
+
+def test_a_batch_that_is_counted_on_behind_a_plugin(tmp_path: Path) -> None:
+    (tmp_path / "plug.py").write_text(FIXED_PLUGIN)
+    text = inputs_text({"data": (4, 3, 8, 8)}) + layer("warp", "Warp", ["data"], ["warp"])
+    text += layer("r", "Reshape", ["warp"], ["r"], "reshape_param { shape { dim: 4 dim: -1 } }")
+    text += layer("fc", "InnerProduct", ["r"], ["fc"], "inner_product_param { num_output: 3 }")
+    words = write(tmp_path, text.replace('"Warp"', '"Power"'))
+    (tmp_path / "net.prototxt").write_text(text)
+    run("convert", *words, "--layer-plugin", "plug:Warp", "--no-report", cwd=tmp_path)
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["batch"] == 4 and manifest["inputs"][0]["shape"] == [4, 3, 8, 8]
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), ()])
+def test_an_empty_probe_proves_nothing(shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.savez(tmp_path / "empty.npz", data=np.ones(shape, np.float32))
+    done = run("convert", *write(tmp_path), "--probe", "empty.npz", cwd=tmp_path, code=3)
+    assert "a probe holds a batch of values" in done.stderr.splitlines()[-1]
+
+
+def test_an_input_that_the_net_lacks_is_refused(tmp_path: Path) -> None:
+    done = run("convert", *write(tmp_path), "--input", "dta=1,3,8,8", cwd=tmp_path, code=2)
+    assert "is it 'data'?" in done.stderr.splitlines()[-1]

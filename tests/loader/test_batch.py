@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from loader.batch import filled, fixed_batch, refuse_no_classes
+from loader.batch import filled, fixed_batch, input_shapes, refuse_no_classes
 from loader.deploy import deploy
 from loader.errors import UsageError
 from loader.graph import net_from_text
-from loader.probe import input_shapes
 from tests.layers.nets import inputs_text, layer
 
 CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip
@@ -42,7 +43,7 @@ def test_a_batch_that_a_layer_counts_on(text: str, fixed: int | None) -> None:
     shape = (4, 3, 8, 8)
     net = net_from_text(inputs_text({"data": shape}) + text, "net")
     assert fixed_batch(net, {"data": shape}) == fixed
-    assert input_shapes(net) == {"data": shape if fixed else (1, 3, 8, 8)}
+    assert input_shapes(net, {}) == {"data": shape if fixed else (1, 3, 8, 8)}
 
 
 def test_a_batch_of_one_may_be_counted_on() -> None:
@@ -54,9 +55,9 @@ def test_a_batch_of_one_may_be_counted_on() -> None:
 def test_an_input_without_a_shape_leaves_the_others_theirs() -> None:
     text = inputs_text({"data": (4, 3, 8, 8)}) + layer("more", "Input", [], ["more"])
     net = net_from_text(text + CONV, "net")
-    assert input_shapes(net) == {"data": (1, 3, 8, 8), "more": None}
+    assert input_shapes(net, {}) == {"data": (1, 3, 8, 8), "more": None}
     none = net_from_text(inputs_text({"data": (0, 3, 8, 8)}) + CONV, "net")
-    assert input_shapes(none) == {"data": (1, 3, 8, 8)}
+    assert input_shapes(none, {}) == {"data": (1, 3, 8, 8)}
 
 
 def test_inputs_that_go_together_stay_together() -> None:
@@ -64,7 +65,66 @@ def test_inputs_that_go_together_stay_together() -> None:
     text = inputs_text(shapes) + CONV + layer("f", "Flatten", ["c"], ["f"])
     text += layer("cat", "Concat", ["f", "more"], ["cat"])
     net = net_from_text(text, "net")
-    assert input_shapes(net) == {"data": (1, 3, 8, 8), "more": (1, 5), "info": (1, 3)}
+    assert input_shapes(net, {}) == {"data": (1, 3, 8, 8), "more": (1, 5), "info": (1, 3)}
+
+
+def two(*more: int) -> str:
+    """Pictures beside features, joined: both have as many rows."""
+    declared = (
+        f"input_param {{ shape {{ {' '.join(f'dim: {n}' for n in more)} }} }}" if more else ""
+    )
+    text = inputs_text({"data": (4, 3, 8, 8)}) + layer("more", "Input", [], ["more"], declared)
+    return text + CONV
+
+
+JOINED = layer("f", "Flatten", ["c"], ["f"]) + layer("cat", "Concat", ["f", "more"], ["cat"])
+NAMED = layer("r", "Reshape", ["c"], ["r"], "reshape_param { shape { dim: 4 dim: -1 } }")
+NAMED += layer("cat", "Concat", ["r", "more"], ["cat"])
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "found"),
+    [
+        (two(4, 5) + JOINED, {}, (1, 1)),
+        (two(4, 5) + JOINED, {"data": (4, 3, 8, 8)}, (4, 4)),
+        (two(4, 5) + JOINED, {"data": (7, 3, 8, 8)}, (7, 7)),
+        (two(4, 5) + JOINED, {"more": (4, 5)}, (4, 4)),
+        (two(4, 5) + JOINED, {"more": (7, 5)}, (7, 7)),
+        (two() + NAMED, {"more": (4, 5)}, (4, 4)),
+        (two(4, 5) + NAMED, {}, (4, 4)),
+    ],
+)
+def test_inputs_that_are_given_say_how_many(
+    text: str, given: dict[str, tuple[int, ...]], found: tuple[int, int]
+) -> None:
+    net = net_from_text(text, "net")
+    assert tuple((shape or (0,))[0] for shape in input_shapes(net, given).values()) == found
+
+
+def test_the_weights_may_count_on_a_batch() -> None:
+    shape = (4, 3, 8, 8)
+    bias = layer("b", "Bias", ["c"], ["b"], "bias_param { axis: 0 num_axes: 1 }")
+    net = net_from_text(inputs_text({"data": shape}) + CONV + bias, "net")
+    blobs = {"c": [(2, 3, 3, 3), (2,)], "b": [(4,)]}
+    assert fixed_batch(net, {"data": shape}) is None
+    assert fixed_batch(net, {"data": shape}, {}, blobs) == 4
+    assert input_shapes(net, {}, {}, blobs) == {"data": shape}
+
+
+def test_a_layer_without_tops_is_for_the_rules_to_refuse() -> None:
+    shape = (4, 3, 8, 8)
+    text = layer("r", "Reshape", ["data"], [], "reshape_param { shape { dim: 4 dim: -1 } }")
+    assert input_shapes(net_from_text(inputs_text({"data": shape}) + text + CONV, "net"), {})
+
+
+def test_a_large_transposed_weight_costs_nothing_to_try() -> None:
+    text = inputs_text({"data": (4, 3, 128, 128)})
+    text += layer("fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 50000 transpose: true }")  # fmt: skip
+    tracemalloc.start()
+    assert fixed_batch(net_from_text(text, "net"), {"data": (4, 3, 128, 128)}) is None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 def test_a_training_definition_keeps_a_batch_that_is_counted_on() -> None:
@@ -72,15 +132,20 @@ def test_a_training_definition_keeps_a_batch_that_is_counted_on() -> None:
         'layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 4 } '
         "transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n"
     )
-    for text, batch in ((reshape("shape { dim: 4 dim: -1 }"), 4), (CONV, 1)):
-        net = deploy(net_from_text(head + text, "net"), {}, {})
-        assert input_shapes(net) == {"data": (batch, 3, 8, 8)}
+    other = layer("k", "Input", [], ["k"], "input_param { shape { dim: 1 dim: 5 } }")
+    for text, given, batch in (
+        (reshape("shape { dim: 4 dim: -1 }"), {}, 4),
+        (reshape("shape { dim: 4 dim: -1 }") + other, {"k": (1, 5)}, 4),
+        (CONV, {}, 1),
+    ):
+        net = deploy(net_from_text(head + text, "net"), given, {})
+        assert input_shapes(net, given)["data"] == (batch, 3, 8, 8)
 
 
 @pytest.mark.parametrize("fields", ["shape { dim: foo }", "axis: foo shape { dim: 4 }"])
 def test_a_number_that_is_none_is_for_the_rules_to_refuse(fields: str) -> None:
     net = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + reshape(fields), "net")
-    assert set(input_shapes(net)) == {"data"}
+    assert set(input_shapes(net, {})) == {"data"}
 
 
 def test_pictures_are_filled_up() -> None:

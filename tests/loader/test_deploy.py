@@ -10,6 +10,7 @@ import pytest
 from loader.deploy import deploy
 from loader.errors import BadInput, UsageError
 from loader.graph import Net, net_from_text, outputs
+from loader.plan import BlobShapes
 from tests import encode_caffemodel as encode
 
 CONV = 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }'
@@ -22,7 +23,7 @@ DATA = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_par
 def converted(
     text: str,
     shapes: dict[str, tuple[int, ...]] | None = None,
-    weights: dict[str, tuple[int, ...]] | None = None,
+    weights: BlobShapes | None = None,
     file: str = "train.prototxt",
 ) -> Net:
     return deploy(net_from_text(text, file), shapes or {}, weights or {})
@@ -76,7 +77,7 @@ def test_the_channels_come_from_the_weights() -> None:
         'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 } }'
         + CONV
     )
-    assert converted(text, weights={"conv": (4, 7, 3, 3)}).inputs == {"data": (1, 7, 8, 8)}
+    assert converted(text, weights={"conv": [(4, 7, 3, 3)]}).inputs == {"data": (1, 7, 8, 8)}
     with pytest.raises(UsageError, match="--input BLOB"):
         converted(text)
     assert converted(text, {"data": (1, 2, 8, 8)}).inputs == {"data": (1, 2, 8, 8)}

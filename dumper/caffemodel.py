@@ -134,7 +134,10 @@ def read(path: Path, max_layers: int = MAX_LAYERS) -> Caffemodel:
     _refuse_duplicates(model)
     if not any(layer.blobs for layer in model.layers):
         hint = looks_like(start) or "a definition or a damaged file"
-        raise CaffemodelError(f"{path}: holds no weights at all ({hint}); give the caffemodel")
+        raise CaffemodelError(
+            f"{path}: holds no weights at all ({hint}); give the caffemodel, or none where the net "
+            "has no parameters"
+        )
     return model
 
 

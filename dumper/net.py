@@ -215,13 +215,18 @@ def _blobs(net: Any) -> Iterator[Tuple[str, int, Any]]:
             yield name, number, blob
 
 
+def _feed(net: Any, inputs: Mapping[str, np.ndarray]) -> None:
+    """Value by value: an MVN that works in place has given its input four axes."""
+    for name, array in inputs.items():
+        net.blobs[name].data.reshape(-1)[...] = array.reshape(-1)
+
+
 def walk(net: Any, probe: Mapping[str, np.ndarray]) -> Iterator[Layer]:
     """Every layer in order, run one at a time: its tops are copied before the next one runs.
 
     An in-place layer would otherwise overwrite them. Without a probe nothing runs.
     """
-    for name, array in probe.items():
-        net.blobs[name].data[...] = array
+    _feed(net, probe)
     blob_names = list(net._blob_names)
     first_seen = {}  # type: Dict[int, Tuple[int, int]]
     for index, (name, layer) in enumerate(zip(net._layer_names, net.layers)):
@@ -233,7 +238,8 @@ def walk(net: Any, probe: Mapping[str, np.ndarray]) -> Iterator[Layer]:
             [blob_names[number] for number in tops],
         )
         for number, blob in enumerate(layer.blobs):
-            record.params.append(blob.data)
+            # with use_global_stats: false a forward writes its moving average there
+            record.params.append(blob.data.copy() if layer.type == "BatchNorm" else blob.data)
             record.owners.append(_owner(blob, (index, number), first_seen))
         if probe:
             net._forward(index, index)
@@ -251,7 +257,6 @@ def _owner(blob: Any, place: Tuple[int, int], first_seen: Dict[int, Tuple[int, i
 
 def forward(net: Any, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
     """One ordinary forward pass; a copy of the blob `output`."""
-    for name, array in inputs.items():
-        net.blobs[name].data[...] = array
+    _feed(net, inputs)
     net.forward()
     return np.array(net.blobs[output].data)

@@ -70,12 +70,14 @@ def crosscheck(dump: Dump, model: Caffemodel, ignored: Sequence[str]) -> None:
     holders = [layer.name for layer in dump.layers if layer.params]
     refuse(model.path, check_names(model, dump.layers, holders, ignored))
     sources = model.by_name()
+    # the file may have a shared blob with any of those that share it
+    shared = {owner for layer in dump.layers for owner in layer.owners if owner is not None}
     wrong = []
-    for layer in dump.layers:
+    for at, layer in enumerate(dump.layers):
         for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True)):
             source = sources.get(layer.name)
             blob = source.blobs[number] if source and number < len(source.blobs) else None
-            if blob is None and owner is not None:
+            if blob is None and (owner is not None or (at, number) in shared):
                 continue
             if blob is None:
                 wrong.append(f"layer {layer.name!r}, blob {number}: not in the caffemodel")

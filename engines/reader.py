@@ -102,16 +102,15 @@ def assemble(
     for index, layer in enumerate(net.layers):
         record = dumpfile.Layer(layer.name, layer.type, list(layer.bottoms), list(layer.tops))
         lent = {number: owner for (at, number), owner in shared.items() if at == index}
-        source = sources.get(layer.name)
+        blobs = _own(index, net, sources, shared)
         layers.append(record)
-        if source is None and not lent:
+        if not blobs and not lent:
             if _always_has_blobs(layer):
                 lacking.add(layer.name)
                 wrong.append(
                     f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
                 )
             continue
-        blobs = source.blobs if source is not None else []
         found = _fill(record, layer, blobs, lent, layers)
         if not found:
             found = misfits(layer, [array.shape for array in record.params])
@@ -131,6 +130,24 @@ def assemble(
         wrong += _not_finite(layers) if finite else []
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers
+
+
+def _own(
+    index: int,
+    net: Net,
+    sources: Mapping[str, caffemodel.Layer],
+    shared: Mapping[tuple[int, int], tuple[int, int]],
+) -> list[caffemodel.Blob | None]:
+    """The layer's blobs in the file; one that is not there may be with a layer that shares it."""
+    source = sources.get(net.layers[index].name)
+    blobs = list(source.blobs) if source is not None else []
+    for (at, number), (owner, place) in shared.items():
+        borrower = sources.get(net.layers[at].name)
+        if owner != index or borrower is None or number >= len(borrower.blobs):
+            continue
+        blobs += [None] * (place + 1 - len(blobs))
+        blobs[place] = blobs[place] or borrower.blobs[number]
+    return blobs
 
 
 def _always_has_blobs(layer: Layer) -> bool:

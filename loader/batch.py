@@ -103,7 +103,10 @@ def changes(
     from loader.plan import outline
 
     found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
-    return len(tried.refused) > len(found.refused) or _reshaped(net, found, tried)
+    if len(tried.refused) > len(found.refused) or _reshaped(net, found, tried):
+        return True
+    # as many rows as pictures in a weight
+    return found.blobs != tried.blobs
 
 
 def _reshaped(net: Net, found: Outline, tried: Outline) -> bool:

@@ -16,7 +16,7 @@ _WORDS = """
     register_forward_hook register_forward_pre_hook register_full_backward_hook
     register_full_backward_pre_hook register_load_state_dict_post_hook
     register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ self
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ reset self
     set_extra_state set_submodule share_memory state_dict to to_empty torch train training type
     xpu zero_grad l O I OrderedDict caffe_layers print len range list tuple dict set int str
 """

@@ -14,7 +14,7 @@ import numpy as np
 from loader.errors import Unsupported, UsageError
 from loader.graph import Layer, Net, outputs, owners
 from loader.layers import LAYERS, REFUSED
-from loader.layers.in_place import never_in_place
+from loader.layers.in_place import grows_in_place, never_in_place
 from loader.layers.normalisation import fused_batch_norm
 from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
 from loader.naming import Names, unique
@@ -183,11 +183,10 @@ def plan(
     Raises Unsupported with every layer and parameter that cannot be converted exactly.
     """
     wired, made, ends = _wire(net, shapes)
-    overwritten = _overwritten(wired, ends)
     rules = {**LAYERS, **(plugins or {})}
     writer = _Writer(net, blobs, rules, wired, set(ends.values()))
     steps = [step for item in wired for step in writer.step(item)]
-    writer.wrong += overwritten
+    writer.wrong += _overwritten(wired, ends) + _kept(wired)
     if writer.wrong:
         raise Unsupported(
             f"{net.file}: cannot be converted exactly: {writer.wrong[0]}; drop the layer, or give "
@@ -251,11 +250,38 @@ def _value(layer: Layer, index: int, number: int, inputs: Sequence[Value]) -> Va
     return Value(top, (), memory, index)
 
 
-def _overwritten(wired: Sequence[_Wired], ends: Mapping[str, Value]) -> list[str]:
-    """In-place layers that change what others read: Caffe keeps a view in its bottom's memory.
+def _works_in_place(item: _Wired) -> list[Value]:
+    """What it changes in its bottom's memory; a Dropout changes nothing at TEST."""
+    if item.layer.type in ("Dropout", *_VIEWS, *INVISIBLE):
+        return []
+    return [x for x in item.outputs if any(x.memory is old.memory for old in item.inputs)]
 
-    A Dropout changes nothing at TEST.
+
+def _kept(wired: Sequence[_Wired]) -> list[str]:
+    """In-place layers on what Caffe keeps for the next forward, and would find changed then.
+
+    parameter_layer.hpp: the top is the blob itself. recurrent_layer.cpp: of one time step the top is
+    an LSTM's state.
     """
+    kept: dict[object, _Wired] = {}
+    wrong = []
+    for item in wired:
+        for value in _works_in_place(item):
+            if value.memory in kept:
+                wrong.append(
+                    f"line {item.layer.line}: layer {item.name!r} ({item.layer.type}): works in place "
+                    f"on what layer {kept[value.memory].name!r} keeps for the next forward; give its "
+                    "top a name of its own"
+                )
+        one_step = item.layer.type == "LSTM" and item.inputs and item.inputs[0].shape[:1] == (1,)
+        if item.layer.type == "Parameter" or one_step:
+            # the state is also what expose_hidden shows
+            kept.update((value.memory, item) for value in item.outputs[:2])
+    return wrong
+
+
+def _overwritten(wired: Sequence[_Wired], ends: Mapping[str, Value]) -> list[str]:
+    """In-place layers that change what others read: Caffe keeps a view in its bottom's memory."""
     wrong = []
     writers: dict[object, tuple[_Wired, Value]] = {}
     reads = [(item, item.inputs) for item in wired]
@@ -270,10 +296,8 @@ def _overwritten(wired: Sequence[_Wired], ends: Mapping[str, Value]) -> list[str
                         f"in place on memory that {value.blob!r} shares, which {reader} reads later; "
                         "give its top a name of its own"
                     )
-        if item is not None and item.layer.type not in ("Dropout", *_VIEWS, *INVISIBLE):
-            for value in item.outputs:
-                if any(value.memory is old.memory for old in item.inputs):
-                    writers[value.memory] = (item, value)
+        if item is not None:
+            writers.update((value.memory, (item, value)) for value in _works_in_place(item))
     return list(dict.fromkeys(wrong))
 
 
@@ -331,6 +355,11 @@ class _Writer:
             self._refuse(item, str(error))
             return []
         if item.name in self.absent:
+            return []
+        if rule is LAYERS.get(layer.type) and grows_in_place(layer, site.bottoms, written.shapes):
+            self._refuse(
+                item, "works in place and changes the shape; give its top a name of its own"
+            )
             return []
         self._account(item, site)
         return [self._finish(item, written, site)]

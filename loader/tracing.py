@@ -221,5 +221,5 @@ def forget(module: nn.Module) -> None:
     """Recurrent layers keep their state between forwards; this one is the first."""
     for part in module.modules():
         reset = getattr(part, "reset", None)
-        if callable(reset):
+        if callable(reset) and not isinstance(reset, nn.Module):
             reset()

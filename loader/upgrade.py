@@ -197,11 +197,12 @@ def _legacy_input(net: Message, file: str) -> Message | None:
     if not names or not (shapes or dims):
         return None
     if not shapes:
-        if len(dims) != 4 * len(names):
+        if len(dims) < 4 * len(names):
             raise BadInput(f"{file}: {len(names)} inputs need {4 * len(names)} input_dim")
         groups = [dims[start : start + 4] for start in range(0, len(dims), 4)]
         shapes = [Message([Field("dim", str(dim), 1) for dim in group]) for group in groups]
     fields = [Field("name", "input", 1, quoted=True), Field("type", "Input", 1, quoted=True)]
     fields += [Field("top", name, 1, quoted=True) for name in names]
-    param = Message([Field("shape", shape, shape.line) for shape in shapes])
+    # what is superfluous Caffe never reads
+    param = Message([Field("shape", shape, shape.line) for shape in shapes[: len(names)]])
     return Message([*fields, Field("input_param", param, 1)])

@@ -120,11 +120,34 @@ def shared_and_transposed() -> str:
     return net.text
 
 
+def weights_of_the_batch() -> str:
+    """The flattened pictures are one row: a weight as long as the batch is large."""
+    net = Builder("Rows", (2, 3, 4, 5))
+    net.add("fc", "InnerProduct", ["data"], "inner_product_param { num_output: 3 axis: 0 }")
+    net.add("s", "Scale", ["data"], "scale_param { axis: 0 }")
+    return net.text
+
+
+def a_layer_called_reset() -> str:
+    net = Builder("Reset", (1, 3, 4, 4))
+    net.add("reset", "ELU", ["data"])
+    net.add("half", "Power", ["reset"], "power_param { scale: 0.5 }")
+    return net.text
+
+
+def exp_of_two_factors() -> str:
+    net = Builder("Exp", (1, 3, 4, 4))
+    net.add("e", "Exp", ["data"], "exp_param { base: 2 shift: 1.5 scale: 0.3 }")
+    net.add("f", "Exp", ["data"], "exp_param { shift: -0.5 scale: -0.2 }")
+    return net.text
+
+
 ODD = {
     make.__name__: make
     for make in (
         slices_swapped, shared_prelu, blocks_called_as_ops, input_in_place_is_an_output,
         only_input_in_place, two_names_of_one_value, in_place_through_a_buffer, clip_reversed,
         argmax_of_a_vector, names_like_numbered_ones, shared_and_transposed, batch_in_the_definition,
+        weights_of_the_batch, a_layer_called_reset, exp_of_two_factors,
     )
 }  # fmt: skip

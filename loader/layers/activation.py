@@ -8,6 +8,9 @@ import math
 
 from loader.layers.rule import Params, Refused, Site, Written, arguments
 
+# e to it is the largest float32
+LARGEST_EXPONENT = 88.72283905206835
+
 
 def _module(site: Site, module: str) -> Written:
     site.expect(bottoms=1, tops=1, blobs=0)
@@ -92,9 +95,12 @@ def power(site: Site) -> Written:
         param.number("power", 1.0), param.number("scale", 1.0), param.number("shift", 0.0),
     )  # fmt: skip
     if exponent * scale == 0:
-        value = 1.0 if exponent == 0 else shift**exponent
-        if isinstance(value, complex):
-            raise Refused(f"power {exponent} of the constant {shift} is not a number")
+        try:
+            value = 1.0 if exponent == 0 else shift**exponent
+        except ArithmeticError:
+            value = math.inf
+        if isinstance(value, complex) or not math.isfinite(value):
+            raise Refused(f"power {exponent:g} of the constant {shift:g} is no finite number")
         return _expression(site, f"torch.full_like({{0}}, {value!r})")
     line = _line(param, "{0}")
     if exponent == 1:
@@ -110,10 +116,14 @@ def exp(site: Site) -> Written:
     base = param.number("base", -1.0)
     if base != -1 and base <= 0:
         raise Refused(f"base {base}; Caffe takes -1 or a positive number")
-    line = _line(param, "{0}")
-    if base == -1:
-        return _expression(site, f"torch.exp({line})")
-    return _expression(site, f"torch.exp({math.log(base)!r} * {_bracketed(line)})")
+    power = 1.0 if base == -1 else math.log(base)
+    scale, shift = param.number("scale", 1.0), param.number("shift", 0.0)
+    # apart, as exp_layer.cpp has it: the one may overflow where the sum would not
+    if power * shift > LARGEST_EXPONENT:
+        raise Refused(f"shift {shift:g}: Caffe's factor of it is infinite")
+    inner, outer = power * scale, math.exp(power * shift)
+    found = f"torch.exp({'' if inner == 1 else f'{inner!r} * '}{{0}})"
+    return _expression(site, found if outer == 1 else f"{outer!r} * {found}")
 
 
 def log(site: Site) -> Written:

@@ -96,10 +96,8 @@ def _repeated(site: Site, name: str, prefix: str, axes: int, default: int | None
     if prefix and (param.has(f"{prefix}_h") or param.has(f"{prefix}_w")):
         if values or axes != 2:
             raise Refused(f"{prefix}_h and {prefix}_w with {name}, or not in two dimensions")
-        values = [
-            param.integer(f"{prefix}_h", default or 0),
-            param.integer(f"{prefix}_w", default or 0),
-        ]
+        # the one that is missing is 0 there, not the default
+        values = [param.integer(f"{prefix}_h"), param.integer(f"{prefix}_w")]
     if not values and default is not None:
         values = [default]
     if len(values) not in (1, axes):

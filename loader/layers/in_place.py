@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loader.graph import Layer
+from loader.layers.rule import Shape
 
 # value by value, or through memory of their own
 ELEMENTWISE = {
@@ -25,6 +28,14 @@ def never_in_place(layer: Layer) -> str:
     return (
         f"works in place on {layer.tops[places[0]]!r}, where Caffe overwrites what it has yet to "
         "read; give its top a name of its own"
+    )
+
+
+def grows_in_place(layer: Layer, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> bool:
+    """Whether it changes its bottom's shape in place, which Caffe then takes as given."""
+    return layer.type in ("Convolution", "Deconvolution", "MVN") and any(
+        name == layer.bottoms[at] and tops[at] != bottoms[at]
+        for at, name in enumerate(layer.tops[: len(layer.bottoms)])
     )
 
 

@@ -49,6 +49,8 @@ def batch_norm_module(site: Site, affine: bool) -> str:
     if not stored and shape[0] * count(shape[2:]) == 1:
         raise Refused("use_global_stats: false on one value a channel; give a larger --input")
     eps = param.number("eps", 1e-5)
+    if not stored and eps <= 0:
+        raise Refused(f"use_global_stats: false with eps {eps:g}; torch takes a positive one")
     literals = arguments(
         shape[1],
         eps=None if eps == 1e-5 else eps,

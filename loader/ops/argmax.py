@@ -22,9 +22,13 @@ class ArgMax(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         axis = 1 if self.axis is None else self.axis
         x = x.unsqueeze(-1).flatten(1) if self.axis is None else x
-        # a stable sort of the reversed axis: of equal values the larger index comes first
-        order = x.flip(axis).argsort(dim=axis, descending=True, stable=True)
-        index = x.size(axis) - 1 - order.narrow(axis, 0, self.k)
+        # in the reversed axis the first of equal values has the larger index
+        back = x.flip(axis)
+        if self.k == 1:
+            order = back.argmax(axis, keepdim=True)
+        else:
+            order = back.argsort(dim=axis, descending=True, stable=True).narrow(axis, 0, self.k)
+        index = x.size(axis) - 1 - order
         value, index = x.gather(axis, index), index.to(x.dtype)
         if self.axis is not None:
             return value if self.values else index

@@ -20,4 +20,6 @@ class MVN(nn.Module):
         x = x - x.mean(self.axes, keepdim=True)
         if not self.normalize_variance:
             return x
-        return x / (x.square().mean(self.axes, keepdim=True).sqrt() + self.eps)
+        deviation = x.square().mean(self.axes, keepdim=True).sqrt() + self.eps
+        # changes nothing here; ONNX's optimiser takes a sum with so little for the deviation alone
+        return x / deviation.clamp(min=self.eps)

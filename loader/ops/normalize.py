@@ -15,5 +15,5 @@ class Normalize(nn.Module):
         self.axes, self.eps = (1, 2, 3) if across_spatial else (1,), eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        norm = (x.square().sum(self.axes, keepdim=True) + self.eps).sqrt()
+        norm = (x.square().sum(self.axes, keepdim=True) + self.eps).clamp(min=self.eps).sqrt()
         return x / norm * self.weight.reshape(-1, 1, 1)

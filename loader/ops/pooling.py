@@ -58,8 +58,9 @@ def average_pool(
     left = torch.arange(columns, device=x.device) * sw - pw
     heights = (top + kh).clamp(max=x.size(2) + ph) - top
     widths = (left + kw).clamp(max=x.size(3) + pw) - left
-    total = nn.functional.avg_pool2d(spread, kernel, stride, divisor_override=1)
-    return total / (heights[:, None] * widths).to(x.dtype)
+    # not by divisor_override, which ONNX does not have and torch's exporter leaves out
+    share = kh * kw / (heights[:, None] * widths).to(x.dtype)
+    return nn.functional.avg_pool2d(spread, kernel, stride) * share
 
 
 @torch.fx.wrap

@@ -329,6 +329,14 @@ def test_equal_copies_of_a_shared_blob_are_taken(tmp_path: Path) -> None:
         assert found["two"].owners[0] is not None
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_shared_blob_may_be_with_the_second_layer_only(engine: str, tmp_path: Path) -> None:
+    text = SHARED.replace("num_output: 3", "num_output: 3 bias_term: false")
+    weights = encode.net("current", [("two", "InnerProduct", [FIRST])])
+    found = by_name(dump(tmp_path, text, weights, engine))
+    assert same(found["one"].params[0], FIRST) and same(found["two"].params[0], FIRST)
+
+
 @pytest.mark.parametrize(
     ("engine", "order"),
     [

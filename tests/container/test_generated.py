@@ -84,3 +84,14 @@ def test_a_probe_of_ones_own(image: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["parity"]["status"] == "passed"
     manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
     assert manifest["inputs"][0] == {"blob": "index", "shape": [2, 2]}
+
+
+def test_a_batchs_own_statistics_pass_through_caffe(image: str, tmp_path: Path) -> None:
+    """A forward writes its moving average into the very blobs that are dumped."""
+    param = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
+    text = inputs_text({"data": (2, 3, 6, 6)}) + layer("c", "Convolution", ["data"], ["c"], param)
+    text += layer("bn", "BatchNorm", ["c"], ["c"], "batch_norm_param { use_global_stats: false }")
+    text += layer("s", "Scale", ["c"], ["c"], "scale_param { bias_term: true }")
+    files = write(tmp_path, text)[:4]
+    done = run("convert", *files, "--engine", "caffe", "--no-report", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["parity"]["status"] == "passed"

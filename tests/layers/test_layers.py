@@ -231,9 +231,78 @@ def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
     assert "phase: TRAIN" in refusal(text, blobs if kind == "BatchNorm" else None)
 
 
-def test_a_power_of_a_negative_constant_is_refused() -> None:
-    param = "power_param { scale: 0 shift: -1 power: 0.5 }"
-    assert "not a number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
+@pytest.mark.parametrize("power", ["shift: -1 power: 0.5", "power: -2", "shift: 10 power: 1e9"])
+def test_a_constant_power_that_is_no_number_is_refused(power: str) -> None:
+    param = f"power_param {{ scale: 0 {power} }}"
+    assert "no finite number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
+
+
+@pytest.mark.parametrize(
+    ("kind", "param", "why"),
+    [
+        (
+            "Convolution",
+            "convolution_param { num_output: 4 kernel_size: 2 stride_w: 2 }",
+            "stride: 0",
+        ),
+        ("Exp", "exp_param { shift: 95 }", "infinite"),
+        ("BatchNorm", "batch_norm_param { use_global_stats: false eps: 0 }", "eps 0"),
+    ],
+)
+def test_what_caffe_takes_otherwise_is_refused(kind: str, param: str, why: str) -> None:
+    ones = [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(1, np.float32)]
+    found = refusal(
+        DATA + layer("odd", kind, ["data"], ["out"], param),
+        [[], ones if kind == "BatchNorm" else []],
+    )
+    assert why in found
+
+
+def test_a_convolution_in_place_keeps_its_shape() -> None:
+    param = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
+    text = (
+        DATA + layer("p", "Power", ["data"], ["p"]) + layer("c", "Convolution", ["p"], ["p"], param)
+    )
+    found = refusal(text, [[], [], [np.ones((4, 4, 3, 3), np.float32)]])
+    assert "layer 'c'" in found and "changes the shape" in found
+    flat = inputs_text({"data": (3, 2, 4)}) + layer("m", "MVN", ["data"], ["data"])
+    assert "layer 'm'" in refusal(flat) and "changes the shape" in refusal(flat)
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_what_caffe_keeps_is_not_worked_on_in_place(view: bool) -> None:
+    """Right in the first forward, wrong in the next: parity would not see it."""
+    own = layer("own", "Parameter", [], ["w"], "parameter_param { shape { dim: 1 dim: 4 } }")
+    shaped = layer("view", "Reshape", ["w"], ["v"], "reshape_param { shape { dim: 4 } }")
+    top = "v" if view else "w"
+    text = (
+        own
+        + (shaped if view else "")
+        + layer("twice", "Power", [top], [top], "power_param { scale: 2 }")
+    )
+    found = refusal(DATA + text, [[], [np.ones((1, 4), np.float32)], [], []])
+    assert "layer 'twice'" in found and "layer 'own' keeps" in found
+
+
+@pytest.mark.parametrize(("steps", "refused"), [(1, True), (2, False)])
+def test_an_lstm_of_one_step_gives_its_state(steps: int, refused: bool) -> None:
+    inputs = {"x": (steps, 2, 4), "cont": (steps, 2)}
+    text = inputs_text(inputs) + layer(
+        "l", "LSTM", ["x", "cont"], ["l"], "recurrent_param { num_output: 3 }"
+    )
+    random = np.random.default_rng(0)
+    blobs = [
+        random.standard_normal(shape).astype(np.float32) for shape in ((12, 4), (12,), (12, 3))
+    ]
+    net = net_from_text(text + layer("relu", "ReLU", ["l"], ["l"]), "net.prototxt")
+    params = [[], [], blobs, []]
+    if refused:
+        with pytest.raises(Unsupported, match="layer 'relu'.*layer 'l' keeps"):
+            plan(net, params, inputs)
+    else:
+        assert plan(net, params, inputs).steps
+    dropped = net_from_text(text + layer("drop", "Dropout", ["l"], ["l"]), "net.prototxt")
+    assert plan(dropped, params, inputs).steps
 
 
 def test_all_offending_layers_are_in_one_report() -> None:

@@ -106,7 +106,7 @@ def test_the_weights_may_count_on_a_batch() -> None:
     bias = layer("b", "Bias", ["c"], ["b"], "bias_param { axis: 0 num_axes: 1 }")
     net = net_from_text(inputs_text({"data": shape}) + CONV + bias, "net")
     blobs = {"c": [(2, 3, 3, 3), (2,)], "b": [(4,)]}
-    assert fixed_batch(net, {"data": shape}) is None
+    assert fixed_batch(net, {"data": shape}) == 4
     assert fixed_batch(net, {"data": shape}, {}, blobs) == 4
     assert input_shapes(net, {}, {}, blobs) == {"data": shape}
 

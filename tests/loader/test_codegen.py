@@ -200,6 +200,40 @@ def test_onnx_has_the_same_numbers(name: str, tmp_path: Path) -> None:
         assert np.abs(one - want.numpy()).max() <= 1e-5 * float(want.abs().max())
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("kind", "param"),
+    [
+        ("Pooling", "pooling_param { pool: AVE kernel_size: 2 stride: 3 }"),
+        ("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 2 }"),
+        ("SPP", "spp_param { pyramid_height: 2 pool: AVE }"),
+        ("MVN", ""),
+        ("Normalize", "norm_param { channel_shared: true }"),
+        ("ArgMax", ""),
+        ("ArgMax", "argmax_param { axis: 1 }"),
+    ],
+)
+def test_onnx_has_the_numbers_of_each_layer(kind: str, param: str, tmp_path: Path) -> None:
+    """Maps of equal values too: a dead channel."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    text = inputs_text({"data": (2, 3, 8, 8)}) + layer("l", kind, ["data"], ["l"], param)
+    net = net_from_text(text, "net")
+    blobs = [np.ones(1, np.float32)] if kind == "Normalize" else []
+    planned = plan(net, [[], blobs], shapes_of(net))
+    module = module_from_source(generate(planned, "net").source).eval()
+    x = torch.randn(2, 3, 8, 8)
+    x[0, 1] = 0
+    x[1] = 0
+    file = tmp_path / "net.onnx"
+    torch.onnx.export(module, (x,), file, dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    want = module(x).numpy()
+    assert np.isfinite(want).all()
+    np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-5 * np.abs(want).max())
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["resnet", "mobilenet", "nin", "openpose"])
 def test_other_batches_and_sizes_work_where_the_net_allows(name: str) -> None:

@@ -311,11 +311,22 @@ def test_an_input_without_a_shape_is_kept_so_that_one_may_be_given() -> None:
     assert [layer.type for layer in found.layers] == ["ReLU"]
 
 
-@pytest.mark.parametrize("dims", ["1, 3, 8", "1, 3, 8, 8, 1"])
-def test_dims_that_are_no_multiple_of_four_are_refused_or_left_over(dims: str) -> None:
-    """Caffe reads beyond the end, or passes over the fifth: nobody means either."""
+def test_too_few_dims_are_refused() -> None:
+    """Caffe reads beyond the end."""
     with pytest.raises(BadInput, match="input_dim"):
-        net_from_text(f'input: "a" input_dim: [{dims}] ' + RELU, "net.prototxt")
+        net_from_text('input: "a" input_dim: [1, 3, 8] ' + RELU, "net.prototxt")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "input_dim: [1, 3, 8, 8, 9]",
+        "input_dim: [1, 3, 8, 8, 1, 3, 8, 8]",
+        "input_shape { dim: [1, 3, 8, 8] } input_shape { dim: 7 }",
+    ],
+)
+def test_superfluous_dims_are_passed_over(shape: str) -> None:
+    assert net_from_text(f'input: "a" {shape} ' + RELU, "x").inputs == {"a": (1, 3, 8, 8)}
 
 
 def test_todays_nets_are_left_alone() -> None:

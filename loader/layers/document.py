@@ -25,6 +25,12 @@ against their published definitions, transcribed, and against OpenCV's importer 
 ## Converted
 """
 TAIL = """
+## Where values are no numbers
+
+Finite values are computed as Caffe computes them, up to rounding. Beyond that the two differ: a maximum (Pooling,
+Eltwise, ArgMax, Clip) passes over NaN in Caffe and gives NaN in PyTorch, and Caffe's Sigmoid, a tanh, is exactly 0
+far below 0 where PyTorch's is a very small number, so that a Log behind it is infinite in Caffe only.
+
 ## Graphs
 
 Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `torch.compile` and the ONNX exporter, but:
@@ -34,6 +40,8 @@ Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `tor
 - `ROIPooling`, `PSROIPooling`, `ROIAlign`: loops over the regions; they run eagerly and in `torch.fx`.
 - `LSTM`, `RNN` keep their state between forwards, as Caffe does (`reset()` forgets it). A traced or exported graph
   begins with zeros each time, and has the number of steps that it was traced with.
+- `ArgMax` with `top_k` above 1: no ONNX, which has no stable sort. torch's ONNX exporter also takes `x + 1e-9` and
+  smaller sums, as a `Power` may hold them, for `x`: `optimize=False` keeps them.
 - `PriorBox`, `Resize`: an exported graph has the picture size it was exported with.
 """
 
@@ -55,7 +63,12 @@ def markdown() -> str:
     lines += [f"- {name}: {reason}." for name, reason in REFUSED.items()]
     lines.append("- Pooling with `pool: STOCHASTIC`: Caffe itself has no code for it on the CPU.")
     lines.append(
-        "- A layer that works in place on memory that others read: Caffe's Flatten, Reshape and Split are views."
+        "- A layer that works in place on memory that others read: Caffe's Flatten, Reshape and Split are views; or on "
+        "what Caffe keeps for the next forward: a Parameter, an LSTM's top of one time step."
+    )
+    lines.append(
+        "- What torch has no module for: convolutions over other than 1 to 3 spatial axes, BatchNorm on more than 5 axes, "
+        "Im2col over other than 2; infinite parameters; layers whose weights the file lacks (Caffe would use the filler)."
     )
     return "\n".join(lines) + "\n" + TAIL
 

@@ -109,11 +109,9 @@ def _window(
         return Written("{self}({0})", [out], f"nn.{kind}Pool2d({literals})")
     if plain:
         return Written("{self}({0})", [out, out], f"MaxPoolMask({literals})", ops=("MaxPoolMask",))
-    if mask:
-        raise Refused("the mask of a pooling with stride > kernel or pad > kernel / 2")
-    kind = "MaxPool" if pool == "MAX" else "AvgPool"
+    kind = "WideMaxPoolMask" if mask else "MaxPool" if pool == "MAX" else "AvgPool"
     exact = arguments(kernel, stride, pad, None if up else False)
-    return Written("{self}({0})", [out], f"{kind}({exact})", ops=(kind,))
+    return Written("{self}({0})", [out] * (1 + mask), f"{kind}({exact})", ops=(kind,))
 
 
 def spp(site: Site) -> Written:

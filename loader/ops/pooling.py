@@ -44,6 +44,22 @@ def max_pool(
 
 
 @torch.fx.wrap
+def max_pool_mask(
+    x: torch.Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    up: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the maxima were too: flat indices as floats, -1 for a window without a picture."""
+    spread, _, _ = padded(x, kernel, stride, pad, up, torch.finfo(x.dtype).min)
+    values, index = nn.functional.max_pool2d(spread, kernel, stride, return_indices=True)
+    row, column = index // spread.size(3) - pad[0], index % spread.size(3) - pad[1]
+    inside = (row >= 0) & (row < x.size(2)) & (column >= 0) & (column < x.size(3))
+    return values, torch.where(inside, row * x.size(3) + column, -1).to(x.dtype)
+
+
+@torch.fx.wrap
 def average_pool(
     x: torch.Tensor,
     kernel: tuple[int, int],
@@ -126,6 +142,23 @@ class MaxPoolMask(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         values, index = self.pool(x)
         return values, index.to(x.dtype)
+
+
+class WideMaxPoolMask(nn.Module):
+    """Max pooling with any stride and pad, and where the maxima were."""
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        pad: tuple[int, int],
+        up: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return max_pool_mask(x, self.kernel, self.stride, self.pad, self.up)
 
 
 class GlobalMaxPoolMask(nn.Module):

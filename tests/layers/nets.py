@@ -180,6 +180,8 @@ POOLINGS = [
     one("max_floor", "Pooling", pool("pool: MAX kernel_size: 3 stride: 2 round_mode: FLOOR"), inputs=(2, 3, 8, 10)),
     one("max_mask", "Pooling", pool("pool: MAX kernel_size: 2 stride: 2"), tops=2, data=far_apart),
     one("max_mask_pad", "Pooling", pool("pool: MAX kernel_size: 3 stride: 2 pad: 1"), tops=2, data=far_apart),
+    one("max_mask_wide_stride", "Pooling", pool("pool: MAX kernel_size: 2 stride: 3"), tops=2, data=far_apart),
+    one("max_mask_large_pad", "Pooling", pool("pool: MAX kernel_size: 3 stride: 2 pad: 2"), tops=2, data=far_apart),
     one("max_mask_global", "Pooling", pool("pool: MAX global_pooling: true"), tops=2, data=far_apart),
     one("max_mask_ties", "Pooling", pool("pool: MAX kernel_size: 2 stride: 2"), tops=2, data=ties),
     one("ave", "Pooling", pool("pool: AVE kernel_size: 2 stride: 2")),

@@ -422,7 +422,10 @@ def image(
 
 
 @app.command()
-def doctor(gpu: Gpu = False, as_json: Json = False) -> None:
+def doctor(
+    gpu: Annotated[bool, typer.Option("--gpu", help="A missing GPU is an error.")] = False,
+    as_json: Json = False,
+) -> None:
     """Look at the engine, the images, the GPU and the disk, and say what to do.
 
     Example: decant doctor

@@ -27,6 +27,21 @@ def asks_caffe(engine: str) -> bool:
     return engine == "caffe"
 
 
+def number_of_classes(manifest: dict[str, Any]) -> int:
+    """Of a net that `refuse_no_classifier` lets pass."""
+    return math.prod(_answer(manifest)[1:])
+
+
+def _answer(manifest: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of the only output."""
+    shapes = {
+        top: shape
+        for layer in manifest["net"]
+        for top, shape in zip(layer["tops"], layer["shapes"], strict=True)
+    }
+    return tuple(shapes.get(manifest["outputs"][0]["blob"]) or ())
+
+
 def ends_in(manifest: dict[str, Any]) -> str:
     """The type of the module's last function; it may end before Caffe's Softmax."""
     kinds = (
@@ -44,13 +59,7 @@ def refuse_no_classifier(manifest: dict[str, Any]) -> None:
         if len(manifest[what]) != 1:
             blobs = ", ".join(item["blob"] for item in manifest[what])
             raise UsageError(f"{name}: no classifier of pictures: its {what} are {blobs}")
-    blob, kind = manifest["outputs"][0]["blob"], ends_in(manifest)
-    shapes = {
-        top: shape
-        for layer in manifest["net"]
-        for top, shape in zip(layer["tops"], layer["shapes"], strict=True)
-    }
-    answer = tuple(shapes.get(blob) or ())
+    blob, kind, answer = manifest["outputs"][0]["blob"], ends_in(manifest), _answer(manifest)
     try:
         refuse_no_classes(answer, manifest["inputs"][0]["shape"][0])
     except UsageError as error:

@@ -47,5 +47,5 @@ def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) ->
         emit({"ok": True, "converted": done, "not_fetched": absent, "sums": str(out / SUMS)})
         return
     for name, reason in absent.items():
-        print(f"{name}: not fetched: {reason}")
+        print(f"not fetched: {name}: {reason.removeprefix(name + ': ')}")
     print(f"{len(done)} artifacts in {out}; their hashes are in {out / SUMS}")

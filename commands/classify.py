@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.answers import asks_caffe, average, from_caffe, from_torch, refuse_no_classifier
+from commands.answers import (
+    asks_caffe,
+    average,
+    from_caffe,
+    from_torch,
+    number_of_classes,
+    refuse_no_classifier,
+)
 from commands.origins import caffe_files
 from commands.run import emit
 from commands.tables import show
@@ -87,7 +94,7 @@ def open_classifier(
     """The artifact called `model`; raises UsageError where it is no classifier of pictures."""
     from loader import artifact
     from loader import labels as label_files
-    from loader.loading import folder_of
+    from loader.artifact import folder_of
     from loader.recipe import from_manifest, with_mean
 
     folder = folder_of(model)
@@ -107,6 +114,11 @@ def open_classifier(
     except FetchError as error:
         progress.note(f"{error.message}: classes are shown by their numbers")
         names = []
+    classes = number_of_classes(manifest)
+    if labels and len(names) != classes:
+        raise UsageError(f"--labels {labels}: {len(names)} names for {classes} classes")
+    if not names and manifest["labels"]:
+        progress.note("the labels are in another catalog (--catalog): classes are shown by numbers")
     return Classifier(folder, manifest, recipe, names, models)
 
 

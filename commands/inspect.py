@@ -9,11 +9,14 @@ from commands.run import emit
 from commands.stage_one import parse_shapes
 from commands.tables import show, size_text
 from loader import listing
+from loader.artifact import folder_of
 
 
 def inspect(*, file: Path, input_shapes: list[str], as_json: bool) -> None:
-    """Layers in order: type, outputs, parameters, multiply-adds, memory; totals."""
-    found = listing.read(file, parse_shapes(input_shapes))
+    """Layers in order: type, outputs, parameters, multiply-adds, memory; totals. `file`: or a name."""
+    named = folder_of(file)
+    place = named if not file.exists() and named.is_dir() else file
+    found = listing.read(place, parse_shapes(input_shapes))
     if as_json:
         emit(
             {

@@ -25,13 +25,16 @@ def load(
     as_json: bool,
 ) -> None:
     """Make the artifact of a dump and report; without `model` the module is generated."""
-    from commands.stage_two import assemble, read_dump
+    from commands.stage_two import assemble, check_device, read_dump
+    from loader.artifact import refuse_place
 
     entry = reference = None
     if model is not None:
         models = load_catalog(catalog)
         entry = models.model(model)
         reference = models.local(entry.reference_dump) if entry.reference_dump else None
+    check_device(device)
+    refuse_place(out / valid_name(name or model or dump.stem))
     content = read_dump(dump)
     outcome = assemble(
         dump,

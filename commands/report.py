@@ -77,10 +77,10 @@ def write(
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
     from loader import artifact
-    from loader.loading import folder_of, load
+    from loader.loading import load
     from loader.report import looking
 
-    folder = folder_of(model)
+    folder = artifact.folder_of(model)
     manifest = artifact.read_manifest(folder)
     net, _ = load(folder.resolve())
     seen = None

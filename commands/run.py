@@ -46,6 +46,12 @@ def run(command: Callable[[], Any], as_json: bool) -> int:
         return _fail(as_json, INTERRUPTED, "interrupted: nothing half-written was left", [])
     except Terminated:
         return _fail(as_json, TERMINATED, "terminated: nothing half-written was left", [])
+    except SystemExit as ended:
+        # typer ends the program with 1 when the reader of our stdout has gone
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        sys.stderr.close()
+        return 0
     except BrokenPipeError:
         # the reader of our stdout has gone (`decant list | head`): nobody is left to tell
         sys.stderr.close()
@@ -69,7 +75,8 @@ def _usage(error: TyperException, as_json: bool) -> int:
 
 
 def _fail(as_json: bool, code: int, message: str, details: list[str]) -> int:
-    for line in details:
+    # a single one is in the message already
+    for line in details if len(details) > 1 or "".join(details) not in message else ():
         print(f"  {line}", file=sys.stderr)
     print(f"error: {message}", file=sys.stderr)
     if as_json:

@@ -93,6 +93,8 @@ def assemble(
     dump = dump or read_dump(dump_path)
     clock = _Clock()
     converted = convert(dump, model, name, shapes, plugins, beside)
+    for note in converted.recipe_notes:
+        progress.note(f"note: {note}")
     clock.lap("map")
     found = _parity(dump, model, converted, device, parity, reference, plugins, progress)
     clock.lap("parity")

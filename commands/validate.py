@@ -106,7 +106,8 @@ def validate(
     """Every artifact named, or all; each is looked at before the first failure is raised."""
     with_caffe = asks_caffe(engine)
     if gpu:
-        _in_container(_folders(names, out), data, limit, workers is not None or per_class)
+        more = workers is not None or per_class or with_caffe
+        _in_container(_folders(names, out), data, limit, more)
         return
 
     # read when torch is loaded: its idle threads must not spin on the cores that read pictures
@@ -133,8 +134,8 @@ def _in_container(folders: list[Path], data: Path | None, limit: int | None, mor
 
     if more or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            "--gpu (the container) goes with neither --workers, --per-class nor torchrun: "
-            "use --device cuda"
+            "--gpu (the container) goes with neither --workers, --per-class, --engine caffe nor "
+            "torchrun: use --device cuda"
         )
     require()
     validate_in_container(folders, data, limit, for_terminal())
@@ -171,7 +172,7 @@ def _all(folders: list[Path], asked: Asked, as_json: bool) -> None:
 
 
 def _folders(names: list[str], out: Path | None) -> list[Path]:
-    from loader.loading import folder_of
+    from loader.artifact import folder_of
 
     root = out or Path(os.environ.get("DECANT_ARTIFACTS", "artifacts"))
     if names:
@@ -250,6 +251,10 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
 
     place = asked.data or bundled_pictures(manifest, asked.models)
     if place is None:
+        if asked.caffe or asked.per_class or asked.limit is not None:
+            asked.progress.note(
+                f"{folder.name}: no pictures, for --engine caffe, --per-class and --limit: see --data"
+            )
         return None
     recipe = from_manifest(manifest, folder)
     if recipe is None:

@@ -24,9 +24,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from loader import load
-from loader.artifact import read_manifest
+from loader.artifact import folder_of, read_manifest
 from loader.dataset import Picture, find, prepared
-from loader.loading import folder_of
 from loader.recipe import Recipe, from_manifest
 
 DIGITS = Path(__file__).resolve().parents[1] / "models/lenet_digits/validation"

@@ -23,8 +23,7 @@ import torch
 from torch import nn
 
 from loader import load
-from loader.artifact import read_manifest
-from loader.loading import folder_of
+from loader.artifact import folder_of, read_manifest
 
 
 def export(net: nn.Module, example: torch.Tensor, out: Path) -> None:

@@ -129,6 +129,14 @@ def swap(part: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """A name is looked up in $DECANT_ARTIFACTS, else ./artifacts; a path is taken as it is."""
+    path = Path(name)
+    if len(path.parts) == 1 and not (path / "manifest.json").exists():
+        return Path(os.environ.get("DECANT_ARTIFACTS", "artifacts")) / path
+    return path
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json. Raises ArtifactMissing, whose text is the command that makes it."""
     try:
@@ -191,7 +199,8 @@ def verify(folder: Path) -> dict[str, Any]:
     if not wrong:
         wrong += _wrong_tensors(folder / "model.safetensors", manifest["tensors"])
     if wrong:
-        raise IntegrityError(f"{folder}: {wrong[0]}; convert it again", wrong)
+        named = [f"{folder}: {line}" for line in wrong]
+        raise IntegrityError(f"{named[0]}; convert it again", named)
     return manifest
 
 

@@ -57,6 +57,7 @@ class Conversion:
     tied: dict[str, str] = field(default_factory=dict)
     batch: int | None = None
     notes: list[str] = field(default_factory=list)
+    recipe_notes: list[str] = field(default_factory=list)
     recipe: Recipe | None = None
 
     def caffe_map(self) -> CaffeMap:
@@ -110,7 +111,7 @@ def _recover(found: Conversion, written: Net, beside: Path | None) -> None:
     if len(found.inputs) == 1 and len(next(iter(found.inputs.values()))) == 4:
         channels = next(iter(found.inputs.values()))[1]
         found.recipe, notes = recover(written, channels, beside)
-        found.notes = [*found.notes, *notes]
+        found.recipe_notes = notes
 
 
 def check(

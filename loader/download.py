@@ -49,6 +49,7 @@ def download(url: str, part: Path, description: str, size: int | None, progress:
             failures = 1 if moved else failures + 1
             if final or failures == TRIES:
                 raise FetchError(f"{url}: {_why(error)}") from None
+            progress.note(f"{description}: {_why(error)}; trying again")
             time.sleep(pause(failures - 1))
 
 

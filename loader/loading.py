@@ -15,18 +15,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from loader import artifact
+from loader.artifact import folder_of
 from loader.errors import ArtifactMissing, IntegrityError
 from loader.recipe import from_manifest
 from loader.tracing import CaffeMap
 from loader.transforms import build_transform
-
-
-def folder_of(name: str | os.PathLike[str]) -> Path:
-    """A name is looked up in $DECANT_ARTIFACTS, else ./artifacts; a path is taken as it is."""
-    path = Path(name)
-    if len(path.parts) == 1 and not (path / "manifest.json").exists():
-        return Path(os.environ.get("DECANT_ARTIFACTS", "artifacts")) / path
-    return path
 
 
 def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:

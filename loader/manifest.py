@@ -38,7 +38,7 @@ def describe(
         "statements": conversion.statements,
         "fused": conversion.fused,
         "left_out": {**conversion.left_out, **_ignored(model)},
-        "changes": conversion.notes,
+        "changes": [*conversion.notes, *conversion.recipe_notes],
         "inputs": [
             {"blob": blob, "shape": list(shape)} for blob, shape in conversion.inputs.items()
         ],

@@ -98,7 +98,9 @@ def _read(net: Net, file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{file}: not an NPZ of plain arrays ({error}); use numpy.savez") from None
+        # numpy goes on to praise allow_pickle
+        why = str(error).split(". If you")[0]
+        raise BadInput(f"{file}: not an NPZ of plain arrays ({why}); use numpy.savez") from None
     refuse_unknown(net, arrays, "--probe")
     missing = [name for name in net.inputs if name not in arrays]
     if missing:

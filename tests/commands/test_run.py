@@ -1,0 +1,123 @@
+"""How commands end, and what they print on a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands.run import run as run_command
+from commands.tables import show, size_text
+from tests.commands.test_cli import ROOT, run
+from tests.commands.test_generated import FC, NET, write
+from tests.layers.nets import inputs_text, layer
+
+COLUMNS = ("name", "number", "licence")
+ROWS = [("a_model_of_twenty_two", "1.0e-07", "weights and definition as the project " * 3)]
+
+
+@pytest.mark.parametrize("out", ["file", "file/sub", "/proc/nowhere"])
+def test_a_place_that_cannot_be_written_is_one_line(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("somebody's")
+    done = run("convert", "--engine", "reader", "--out", out, "--json", cwd=tmp_path, code=2)
+    assert json.loads(done.stdout)["code"] == 2
+    assert "another" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "file").read_text() == "somebody's"
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("somebody's")
+    done = run("convert", "--engine", "reader", cwd=tmp_path, code=2, DECANT_CACHE="file")
+    assert "DECANT_CACHE" in done.stderr.splitlines()[-1]
+
+
+def test_a_fault_of_ours_is_a_traceback_and_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    assert run_command(broken, as_json=True) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["code"] == 1
+    assert "Traceback" in printed.err and "by nothing" in printed.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["list"], ["inspect", "big.prototxt"]])
+def test_a_pipe_that_is_closed_is_no_failure(words: list[str], tmp_path: Path) -> None:
+    text, bottom = inputs_text({"data": (1, 3, 8, 8)}), "data"
+    for number in range(3000):
+        text += layer(f"r{number}", "ReLU", [bottom], [f"r{number}"])
+        bottom = f"r{number}"
+    (tmp_path / "big.prototxt").write_text(text)
+    command = [sys.executable, str(ROOT / "pipeline.py"), *words]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_the_artifacts_have_one_place_for_all_commands(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path, DECANT_ARTIFACTS="mine")
+    assert (tmp_path / "mine/lenet_digits/model.py").exists()
+    run("validate", "lenet_digits", cwd=tmp_path, DECANT_ARTIFACTS="mine")
+    done = run("inspect", "lenet_digits", cwd=tmp_path, DECANT_ARTIFACTS="mine")
+    assert "artifact" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_nothing_is_cut_off_on_a_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    show("models", COLUMNS, ROWS)
+    printed = capsys.readouterr().out
+    assert "…" not in printed and "..." not in printed
+    assert ROWS[0][0] in printed and ROWS[0][1] in printed
+    assert printed.count("weights") == 3
+
+
+def test_sizes_for_people() -> None:
+    found = [size_text(count) for count in (0, 8, 1024, 1536 << 10, 3 << 30, 5 << 40)]
+    assert found == ["", "8 B", "1.0 KiB", "1.5 MiB", "3.0 GiB", "5.0 TiB"]
+
+
+def test_a_training_definition_is_inspected_as_it_is_converted(tmp_path: Path) -> None:
+    data = 'layer { name: "d" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n'
+    loss = layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
+    text = data + NET.split("\n", 1)[1].replace(layer("prob", "Softmax", ["fc"], ["prob"]), loss)
+    (tmp_path / "net.prototxt").write_text(text)
+    found = json.loads(run("inspect", "net.prototxt", "--json", cwd=tmp_path).stdout)
+    assert found["parameters"] == 4 * 3 * 9 + 4 + 3 * 4 * 36 + 3
+    assert "d: Data became an input (data)" in found["notes"]
+
+
+def test_a_net_with_weights_and_no_file_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    done = run("convert", "--prototxt", "net.prototxt", "--engine", "reader", cwd=tmp_path, code=3)
+    assert "--caffemodel" in done.stderr.splitlines()[-1]
+
+
+def test_a_net_that_caffe_cannot_run_is_not_sent_to_it(tmp_path: Path) -> None:
+    fork = inputs_text({"data": (1, 3, 8, 8)}) + layer("six", "ReLU6", ["data"], ["data"]) + FC
+    files = write(tmp_path, fork.replace('bottom: "conv"', 'bottom: "data"'))
+    done = run("convert", *files, "--no-report", cwd=tmp_path)
+    assert "stock Caffe 1.0 cannot run this net (line 2: layer 'six': type ReLU6" in done.stdout
+    again = run("validate", "net", cwd=tmp_path)
+    assert "stock Caffe 1.0 cannot run this net" in again.stdout
+
+
+def test_an_odd_probe_is_named_without_numpys_advice(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npz.npy", np.array([object()]), allow_pickle=True)
+    (tmp_path / "p.npz.npy").rename(tmp_path / "p.npz")
+    done = run("convert", *write(tmp_path), "--probe", "p.npz", cwd=tmp_path, code=3)
+    assert "unsafely" not in done.stderr

@@ -375,8 +375,12 @@ def add(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A prototxt, caffemodel, dump or artifact.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A prototxt, caffemodel, dump or artifact; or a model of the catalog."),
+    ],
     input_shapes: Input = None,
+    catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
     """Show what a file holds: layers, shapes, parameters, multiply-adds, memory.
@@ -385,7 +389,7 @@ def inspect(
     """
     from commands.inspect import inspect
 
-    inspect(file=file, input_shapes=input_shapes or [], as_json=as_json)
+    inspect(file=file, input_shapes=input_shapes or [], catalog=catalog, as_json=as_json)
 
 
 @app.command()
@@ -424,15 +428,16 @@ def image(
 @app.command()
 def doctor(
     gpu: Annotated[bool, typer.Option("--gpu", help="A missing GPU is an error.")] = False,
+    catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
-    """Look at the engine, the images, the GPU and the disk, and say what to do.
+    """Look at the engine, the images, the GPU, the disk and the catalog, and say what to do.
 
     Example: decant doctor
     """
     from commands.doctor import doctor
 
-    doctor(gpu=gpu, as_json=as_json)
+    doctor(gpu=gpu, catalog=catalog, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

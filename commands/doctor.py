@@ -10,6 +10,7 @@ from pathlib import Path
 
 from commands.run import emit
 from loader.cache import cache_folder
+from loader.catalog import load_catalog
 from loader.errors import DecantError, GpuError
 
 # a VGG's files, its dump and its artifact
@@ -25,9 +26,9 @@ class Finding:
     text: str
 
 
-def doctor(*, gpu: bool, as_json: bool) -> None:
+def doctor(*, gpu: bool, catalog: Path | None, as_json: bool) -> None:
     """Look and say; with `--gpu` a missing GPU is an error."""
-    findings = [_python(), _torch(), _disk(), *_engine()]
+    findings = [_python(), _torch(), _disk(), _catalog(catalog), *_engine()]
     lacks = next((item for item in findings if item.what == "gpu" and not item.fine), None)
     if not as_json:
         for item in findings:
@@ -59,6 +60,14 @@ def _disk() -> Finding:
         text += "; a VGG needs about 3: free some, or set DECANT_CACHE"
     here = shutil.disk_usage(Path.cwd()).free
     return Finding("disk", min(free, here) >= ENOUGH_DISK, text)
+
+
+def _catalog(path: Path | None) -> Finding:
+    try:
+        found = load_catalog(path)
+    except DecantError as error:
+        return Finding("catalog", False, error.message)
+    return Finding("catalog", True, f"{len(found.models)} models in {found.path}")
 
 
 def _engine() -> list[Finding]:

@@ -10,13 +10,14 @@ from commands.stage_one import parse_shapes
 from commands.tables import show, size_text
 from loader import listing
 from loader.artifact import folder_of
+from loader.catalog import load_catalog
+from loader.fetch import fetch
+from loader.progress import for_terminal
 
 
-def inspect(*, file: Path, input_shapes: list[str], as_json: bool) -> None:
-    """Layers in order: type, outputs, parameters, multiply-adds, memory; totals. `file`: or a name."""
-    named = folder_of(file)
-    place = named if not file.exists() and named.is_dir() else file
-    found = listing.read(place, parse_shapes(input_shapes))
+def inspect(*, file: Path, input_shapes: list[str], catalog: Path | None, as_json: bool) -> None:
+    """Layers in order: type, outputs, parameters, multiply-adds, memory; totals."""
+    found = listing.read(_place(file, catalog), parse_shapes(input_shapes))
     if as_json:
         emit(
             {
@@ -59,6 +60,17 @@ def inspect(*, file: Path, input_shapes: list[str], as_json: bool) -> None:
     show(f"{file}: {found.kind}", columns, [*rows, (*total, size_text(found.bytes))])
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+def _place(file: Path, catalog: Path | None) -> Path:
+    """A file or folder; else an artifact of that name; else the catalog's definition, fetched."""
+    if file.exists() or len(file.parts) != 1:
+        return file
+    if folder_of(file).is_dir():
+        return folder_of(file)
+    models = load_catalog(catalog)
+    entry = models.models.get(file.name)
+    return fetch(entry, entry.prototxt, "prototxt", models, for_terminal()) if entry else file
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

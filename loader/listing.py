@@ -192,7 +192,7 @@ def _artifact(folder: Path) -> Listing:
     """From the manifest; the blobs are the tensors' own, in PyTorch's layout."""
     manifest = read_manifest(folder)
     tensors = {tensor["key"]: tuple(tensor["shape"]) for tensor in manifest["tensors"]}
-    tied = manifest.get("tied", {})
+    tied = manifest["tied"]
     blobs: dict[str, list[Shape]] = {}
     own: dict[str, list[Shape]] = {}
     by_blob = sorted(manifest["parameters"].items(), key=lambda item: int(item[1]["blob"]))

@@ -177,3 +177,38 @@ def test_fewer_answers_than_pictures_are_no_classes(tmp_path: Path) -> None:
     run("convert", *write(tmp_path, fixed_batch(rest)), "--no-report", cwd=tmp_path)
     done = run("classify", "net", *DIGITS, "--mean", "0", cwd=tmp_path, code=2)
     assert "it answers 5 with 2 x 10" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "JPEG"])
+def test_a_damaged_picture_is_named(kind: str, tmp_path: Path) -> None:
+    import random
+
+    from PIL import Image
+
+    from loader.errors import BadInput
+    from loader.recipe import Recipe, read_picture
+
+    recipe = Recipe("gray", (0.0,), 1.0, (16, 16))
+    path = tmp_path / f"x.{kind.lower()}"
+    Image.new("L", (40, 40), 7).save(path, kind)
+    whole, generator = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(whole[: generator.randrange(4, len(whole) + 1)])
+        for _ in range(3):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        path.write_bytes(bytes(damaged))
+        try:
+            read_picture(path, recipe)
+        except BadInput as error:
+            assert str(path) in error.message
+            refused += 1
+    assert refused > 20
+
+
+def test_a_labels_file_of_another_length_is_refused(tmp_path: Path) -> None:
+    run("convert", "--engine", "reader", "--no-report", cwd=tmp_path)
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    words = ("classify", "lenet_digits", DIGITS[0], "--labels", "names.txt")
+    assert "2 names for 10 classes" in run(*words, cwd=tmp_path, code=2).stderr

@@ -216,3 +216,62 @@ def test_a_changed_artifact_is_found_by_validate(tmp_path: Path) -> None:
     path.write_bytes(data)
     done = run("validate", cwd=tmp_path, code=6)
     assert "model.safetensors is not what SHA256SUMS says" in done.stderr
+
+
+def trained_with_a_mean_image(folder: Path) -> list[str]:
+    """A training definition, its weights and its mean.binaryproto; the words that name the two."""
+    import numpy as np
+
+    from tests import encode_caffemodel as encode
+    from tests.commands.test_generated import write
+    from tests.layers.nets import inputs_text, layer
+
+    conv = layer(
+        "c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }"
+    )
+    data = 'layer { name: "d" type: "Data" top: "data" data_param { source: "x" } transform_param { mean_file: "gone/mean.binaryproto" } }\n'
+    files = write(folder, inputs_text({"data": (1, 3, 10, 12)}) + conv)
+    (folder / "net.prototxt").write_text(data + conv)
+    (folder / "mean.binaryproto").write_bytes(encode.blob(np.ones((3, 10, 12), np.float32)))
+    return files
+
+
+def test_a_dump_finds_the_mean_file_beside_it(tmp_path: Path) -> None:
+    """It says how large the pictures are, and goes into the artifact."""
+    run("dump", *trained_with_a_mean_image(tmp_path), "--out", "net.h5", cwd=tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run("load", "../net.h5", cwd=elsewhere)
+    manifest = json.loads((elsewhere / "artifacts/net/manifest.json").read_text())
+    assert manifest["inputs"] == [{"blob": "data", "shape": [1, 3, 10, 12]}]
+    assert (elsewhere / "artifacts/net/mean.npy").is_file()
+    (tmp_path / "mean.binaryproto").unlink()
+    done = run("load", "../net.h5", "--input", "data=1,3,10,12", cwd=elsewhere)
+    assert "is not at hand" in done.stderr
+
+
+def test_stage_two_in_a_container_gets_the_mean_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import engines.gpu
+    import engines.torch_container
+    from commands.convert import convert
+
+    class Reached(Exception):
+        pass
+
+    def instead(*_: object, mean_file: Path | None, **__: object) -> None:
+        assert mean_file == tmp_path / "mean.binaryproto"
+        raise Reached
+
+    monkeypatch.setattr(engines.gpu, "require", lambda: None)
+    monkeypatch.setattr(engines.torch_container, "load_in_container", instead)
+    monkeypatch.chdir(tmp_path)
+    trained_with_a_mean_image(tmp_path)
+    with pytest.raises(Reached):
+        convert(
+            model=None, prototxt=tmp_path / "net.prototxt", caffemodel=tmp_path / "net.caffemodel",
+            name=None, out=tmp_path / "out", engine="reader", device="cpu", gpu=True, probe=None,
+            input_shapes=[], ignore=[], layer_plugins=[], parity=True, page=False,
+            catalog=None, as_json=None,
+        )  # fmt: skip

@@ -121,3 +121,14 @@ def test_an_odd_probe_is_named_without_numpys_advice(tmp_path: Path) -> None:
     (tmp_path / "p.npz.npy").rename(tmp_path / "p.npz")
     done = run("convert", *write(tmp_path), "--probe", "p.npz", cwd=tmp_path, code=3)
     assert "unsafely" not in done.stderr
+
+
+def test_a_model_of_the_catalog_is_inspected_by_its_name(tmp_path: Path) -> None:
+    done = run("inspect", "lenet_digits", cwd=tmp_path)
+    assert "prototxt" in done.stdout.splitlines()[0] and "conv1" in done.stdout
+    run("inspect", "lenet_digts", cwd=tmp_path, code=3)
+    (tmp_path / "own.yaml").write_text("models: {}\n")
+    run("inspect", "lenet_digits", "--catalog", "own.yaml", cwd=tmp_path, code=3)
+    done = run("doctor", "--catalog", "own.yaml", "--json", cwd=tmp_path)
+    found = {item["what"]: item for item in json.loads(done.stdout)["findings"]}
+    assert found["catalog"]["fine"] and "0 models" in found["catalog"]["text"]

@@ -15,7 +15,7 @@ from tests.layers.nets import inputs_text, layer
 from tests.random_weights import random_blobs, write_caffemodel
 
 HEAD = (
-    'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" } '
+    'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" batch_size: 5 } '
     "transform_param { crop_size: 12 mean_value: 100 scale: 0.0078125 mirror: true } }\n"
 )
 # the batch stands in the definition: no other number of pictures goes through
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "net.prototxt").write_bytes(
         b"# by Ren\xe9, in Latin-1\n" + (HEAD + BODY + LOSS).encode()
     )
-    run("convert", *files, "--input", "data=5,1,12,12", "--no-report", cwd=place)
+    run("convert", *files, "--no-report", cwd=place)
     return place
 
 

@@ -89,6 +89,25 @@ def test_a_training_definition_says_how(tmp_path: Path) -> None:
     assert "not at hand" in notes[0]
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 6, 6)])
+def test_a_file_that_is_no_mean_of_its_pictures_is_noted(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "mean.binaryproto").write_bytes(encode.blob(np.ones(shape, np.float32)))
+    text = (
+        'layer { name: "d" type: "Data" top: "data" transform_param { crop_size: 8 '
+        'mean_file: "mean.binaryproto" } }'
+    )
+    recipe, (note,) = recover(net_from_text(text, "net"), 3, tmp_path)
+    assert recipe is None and "no mean of its pictures" in note
+
+
+def test_a_mean_file_of_an_impossible_name_is_not_at_hand(tmp_path: Path) -> None:
+    text = f'layer {{ name: "d" type: "Data" top: "data" transform_param {{ mean_file: "{"x" * 300}" }} }}'
+    recipe, (note,) = recover(net_from_text(text, "net"), 3, tmp_path)
+    assert recipe is None and "not at hand" in note
+
+
 def test_means_from_words_and_files(tmp_path: Path) -> None:
     plain = Recipe("BGR", (0.0, 0.0, 0.0), 1.0, (4, 4))
     assert with_mean(plain, "104,117,123").mean == (104.0, 117.0, 123.0)

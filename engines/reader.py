@@ -117,10 +117,11 @@ def assemble(
         else:
             lacking.add(layer.name)
         wrong += found
-    if model is None and wrong:
+    if model is None and lacking:
+        first = next(layer.name for layer in net.layers if layer.name in lacking)
         raise BadInput(
-            f"{job.prototxt}: its layers have weights, and no file was given that holds them: add "
-            "--caffemodel FILE",
+            f"{job.prototxt}: layer {first!r}, the first of {len(lacking)}, has weights, and no file "
+            "was given that holds them: add --caffemodel FILE",
             wrong,
         )
     if model is not None:

@@ -36,7 +36,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 	$(VENV)/bin/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-convert: $(VENV)/.ready ## convert a model: MODEL=googlenet_places365 [GPU=1] [ENGINE=auto|caffe|reader] [PROTOTXT=... CAFFEMODEL=...] [OUT=...] [ARGS=...]
+convert: $(VENV)/.ready ## convert a model: MODEL=googlenet_places365 [GPU=1] [ENGINE=auto|caffe|reader] [PROTOTXT=... CAFFEMODEL=... NAME=...] [OUT=...] [ARGS=...]
 	@$(RUN) convert $(call quoted,$(MODEL)) $(FILES) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
 
 validate: $(VENV)/.ready ## check artifacts again: [MODEL=...] [DATA=folder of labelled pictures] [GPU=1] [ENGINE=caffe]
@@ -63,5 +63,5 @@ lint: $(VENV)/.ready-dev ## formatting, lint, types, spelling
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 
-bench: $(VENV)/.ready-dev ## measure speed and memory, as ratios in one run
+bench: $(VENV)/.ready-dev ## measure speed and memory, as ratios in one run: [ARGS=reader]
 	$(VENV)/bin/python -m bench $(ARGS)

@@ -73,3 +73,18 @@ def test_what_troubleshooting_quotes_is_what_the_program_says() -> None:
               for part in quote.split("...") if part.strip()]  # fmt: skip
     assert len(quoted) > 15
     assert [part for part in quoted if part not in said] == []
+
+
+def test_the_bench_tells_its_usage_and_measures_nothing() -> None:
+    def bench(word: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bench", word],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    told = bench("--help")
+    assert told.returncode == 0 and told.stdout.startswith("usage: python -m bench")
+    for name in re.findall(r"python -m bench (\w+)", (ROOT / "docs/performance.md").read_text()):
+        assert name in told.stdout
+    wrong = bench("nothing")
+    assert wrong.returncode == 2 and "'nothing' is none of" in wrong.stderr

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from commands.run import run
 from loader import load
 from loader.artifact import read_manifest
 from loader.loading import folder_of
@@ -85,4 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # what Decant refuses, an absent artifact say, ends in one line and an exit code
+    sys.exit(run(main, as_json=False))

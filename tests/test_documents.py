@@ -44,6 +44,14 @@ def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
         assert getattr(item, "help", None), f"{name}: {item.name} has no help"
 
 
+def test_every_variable_is_in_the_table_of_the_commands() -> None:
+    folders = ("commands", "dumper", "engines", "loader", "tests")
+    sources = [path.read_text() for place in folders for path in (ROOT / place).rglob("*.py")]
+    used = set(re.findall(r"DECANT_[A-Z]+(?:_[A-Z]+)*", "\n".join(sources)))
+    page = (ROOT / "docs/commands.md").read_text()
+    assert used == set(re.findall(r"^\| `(DECANT_[A-Z_]+)` \|", page, re.MULTILINE))
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     wrong = []
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:

@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 # real trained nets, too large for the repository; without them the tests that need them are skipped
-CASES = Path(os.environ.get("DECANT_CASES", ROOT.parent / "shared" / "cases"))
+CASES = Path(os.environ.get("DECANT_CASES") or ROOT.parent / "shared" / "cases")
 
 
 @pytest.fixture(scope="session")

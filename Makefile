@@ -5,10 +5,17 @@ RUN    := $(VENV)/bin/python pipeline.py
 # idle OpenMP workers spin, which on a busy machine costs several times the work itself
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# from the command line only: some systems have a variable of this name
+NAME :=
+
+# one word for the shell, whatever is in it; nothing for nothing
+quoted = $(if $1,'$(subst ','\'',$1)')
+option = $(if $2,$1 $(call quoted,$2))
+
 GPU_FLAG := $(if $(GPU),--gpu)
-OUT_FLAG := $(if $(OUT),--out $(OUT))
-ENGINE_FLAG := $(if $(ENGINE),--engine $(ENGINE))
-FILES := $(if $(PROTOTXT),--prototxt $(PROTOTXT)) $(if $(CAFFEMODEL),--caffemodel $(CAFFEMODEL)) $(if $(NAME),--name $(NAME))
+OUT_FLAG := $(call option,--out,$(OUT))
+ENGINE_FLAG := $(call option,--engine,$(ENGINE))
+FILES := $(call option,--prototxt,$(PROTOTXT)) $(call option,--caffemodel,$(CAFFEMODEL)) $(call option,--name,$(NAME))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup convert validate artifacts image base test lint bench doctor
@@ -29,17 +36,17 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 	$(VENV)/bin/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-convert: $(VENV)/.ready ## convert a model: MODEL=googlenet_places365 [GPU=1] [ENGINE=auto|caffe|reader] [PROTOTXT=... CAFFEMODEL=...] [OUT=...] [ARGS=...]
-	@$(RUN) convert $(MODEL) $(FILES) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
+convert: $(VENV)/.ready ## convert a model: MODEL=googlenet_places365 [GPU=1] [ENGINE=auto|caffe|reader] [PROTOTXT=... CAFFEMODEL=... NAME=...] [OUT=...] [ARGS=...]
+	@$(RUN) convert $(call quoted,$(MODEL)) $(FILES) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
 
 validate: $(VENV)/.ready ## check artifacts again: [MODEL=...] [DATA=folder of labelled pictures] [GPU=1] [ENGINE=caffe]
-	@$(RUN) validate $(MODEL) $(if $(DATA),--data $(DATA)) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
+	@$(RUN) validate $(call quoted,$(MODEL)) $(call option,--data,$(DATA)) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
 
 artifacts: $(VENV)/.ready ## convert every model whose weights can be had, and write SHA256SUMS
 	@$(RUN) artifacts $(ENGINE_FLAG) $(OUT_FLAG) $(ARGS)
 
 image: $(VENV)/.ready ## build the Caffe image: [BASE=image to build on]
-	@$(RUN) image $(if $(BASE),--base $(BASE)) $(ARGS)
+	@$(RUN) image $(call option,--base,$(BASE)) $(ARGS)
 
 base: ## make the base image decant-base:bullseye where no container registry is reachable (root, mmdebstrap)
 	docker/base.sh
@@ -56,5 +63,5 @@ lint: $(VENV)/.ready-dev ## formatting, lint, types, spelling
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 
-bench: $(VENV)/.ready-dev ## measure speed and memory, as ratios in one run
+bench: $(VENV)/.ready-dev ## measure speed and memory, as ratios in one run: [ARGS=reader]
 	$(VENV)/bin/python -m bench $(ARGS)

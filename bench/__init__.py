@@ -1,1 +1,1 @@
-"""Speed and memory as ratios in one run: `python -m bench [reader|forward|container] [--json]`."""
+"""Speed and memory as ratios in one run: `python -m bench --help`."""

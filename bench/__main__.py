@@ -1,7 +1,8 @@
-"""Run the benches named (all by default) and print one line for each number."""
+"""Measure speed and memory, as ratios in one run: one line for each number."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -19,10 +20,17 @@ BENCHES = {
 
 
 def main(words: list[str]) -> None:
-    """`--json` prints one object instead."""
-    chosen = [word for word in words if word in BENCHES] or list(BENCHES)
-    results = {name: BENCHES[name]() for name in chosen}
-    if "--json" in words:
+    """Run the benches named."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    known = ", ".join(BENCHES)
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"{known}; none: all of them")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead")
+    asked = parser.parse_args(words)
+    unknown = [name for name in asked.names if name not in BENCHES]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is none of {known}")
+    results = {name: BENCHES[name]() for name in asked.names or BENCHES}
+    if asked.json:
         print(json.dumps(results, indent=1))
         return
     for name, rows in results.items():

@@ -16,6 +16,22 @@ compares.
 2 usage or catalog; 3 bad input file; 4 unsupported layer or parameter; 5 mapping; 6 parity or integrity;
 7 fetch or hash; 8 engine or image; 9 GPU; 10 artifact absent; 130 Ctrl-C; 143 SIGTERM.
 What to do about each error: [troubleshooting](troubleshooting.md).
+
+An option of the command line goes before its variable:
+
+| variable | says | without it |
+|---|---|---|
+| `DECANT_ARTIFACTS` | `--out`, and where names of artifacts are looked up | `artifacts` |
+| `DECANT_CACHE` | the folder of downloads and dumps | `decant` in the user's cache folder |
+| `DECANT_CATALOG` | `--catalog` | models.yaml of Decant |
+| `DECANT_RETRY_PAUSE` | factor on the seconds between the tries of a download; 0: none | 1 |
+| `DECANT_BASE` | what the image of Caffe is built on | the base in docker/caffe.Dockerfile |
+| `DECANT_TORCH_BASE` | what the image of `--gpu` is built on | the base in docker/torch.Dockerfile |
+| `DOCKER_HOST` | the engine | as for `docker` itself |
+| `DECANT_REQUIRE_CONTAINER` | in tests, `1`: to have no engine or image is a failure | skipped |
+| `DECANT_CASES` | in tests: a folder of real nets, with answers | `../shared/cases`, else skipped |
+
+`loader.load` and `torch.hub` heed `DECANT_ARTIFACTS` as the commands do.
 """
 
 

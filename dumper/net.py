@@ -58,7 +58,7 @@ from google.protobuf import text_format  # noqa: E402
 SENTINEL = np.uint32(0x7FC0DEAD)
 
 # Layer types that read or write files or run code while the net is built, in all three dialects:
-# today's names, V1's enum names, V0's words (container-and-safety: a prototxt is a program).
+# today's names, V1's enum names, V0's words: a prototxt is a program.
 SIDE_EFFECTS = {
     "Python", "Data", "ImageData", "WindowData", "HDF5Data", "HDF5Output",
     "DATA", "IMAGE_DATA", "WINDOW_DATA", "HDF5_DATA", "HDF5_OUTPUT",

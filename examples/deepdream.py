@@ -13,6 +13,7 @@ Without --picture it dreams on noise.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import interpolate
 
+from commands.run import run
 from loader import load
 
 
@@ -137,4 +139,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # what Decant refuses, an absent artifact say, ends in one line and an exit code
+    sys.exit(run(main, as_json=False))

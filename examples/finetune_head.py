@@ -14,6 +14,7 @@ The defaults let lenet_digits, its head taken off, learn the digits again from 2
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from commands.run import run
 from loader import load
 from loader.artifact import folder_of, read_manifest
 from loader.dataset import Picture, find, prepared
@@ -116,4 +118,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # what Decant refuses, an absent artifact say, ends in one line and an exit code
+    sys.exit(run(main, as_json=False))

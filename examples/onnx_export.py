@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from commands.run import run
 from loader import load
 from loader.artifact import folder_of, read_manifest
 
@@ -84,4 +85,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # what Decant refuses, an absent artifact say, ends in one line and an exit code
+    sys.exit(run(main, as_json=False))

@@ -12,6 +12,7 @@ The pictures should show little more than the face: the net was trained on cut-o
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import cosine_similarity
 
+from commands.run import run
 from loader import activations, load
 
 
@@ -57,4 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # what Decant refuses, an absent artifact say, ends in one line and an exit code
+    sys.exit(run(main, as_json=False))

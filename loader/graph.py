@@ -13,7 +13,7 @@ from loader.upgrade import upgrade
 MAX_LAYERS = 10_000
 MAX_BYTES = 64 << 20
 
-# container-and-safety: what building a net would read, write or run
+# a prototxt is a program: what building a net would read, write or run
 SIDE_EFFECTS = {"Python", "Data", "ImageData", "WindowData", "HDF5Data", "HDF5Output"}
 PATHS = {"source", "mean_file", "meanfile", "root_folder", "file_name", "module"}
 

@@ -15,14 +15,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
-CASES = ROOT.parent / "shared" / "cases"
+# real trained nets, too large for the repository; without them the tests that need them are skipped
+CASES = Path(os.environ.get("DECANT_CASES") or ROOT.parent / "shared" / "cases")
 
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
     """The folder of real trained nets with what real Caffe computed for them."""
     if not CASES.is_dir():
-        pytest.skip("the real nets (../shared/cases) are not on this machine")
+        pytest.skip(f"the real nets are not on this machine: no folder {CASES} ($DECANT_CASES)")
     return CASES
 
 

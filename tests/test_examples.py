@@ -132,6 +132,18 @@ def test_every_example_says_what_it_shows_and_how_to_run_it(name: str, tmp_path:
     assert f"`{name}.py`" in (ROOT / "examples/README.md").read_text()
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_without_its_artifact_every_example_ends_in_the_command_that_makes_it(
+    name: str, tmp_path: Path
+) -> None:
+    if name == "feature_extraction" and find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    pictures = ["one.png", "other.png"] if name == "vgg_face_features" else []
+    words = ["--model", "absent", *pictures]
+    done = run(f"examples/{name}.py", *words, cwd=tmp_path, code=10)
+    assert done.stderr == "error: no artifact in artifacts/absent: make convert MODEL=absent\n"
+
+
 @pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
 def test_extracted_features_are_the_activations(googlenet: Path, tmp_path: Path) -> None:
     picture, out = save_noise(tmp_path / "picture.png", 1), tmp_path / "features.npz"

@@ -114,7 +114,8 @@ def test_a_zoo_net_converts_and_every_layer_agrees(
     assert len(compared) == definition.count("name:") - 3 + ("input_dim" in definition)
     assert all(layer["error"] <= layer["bound"] for layer in compared)
     worst = max(compared, key=lambda layer: layer["error"])
-    print(f"{name}: {len(compared)} layers, worst {worst['error']:.1e} at {worst['layer']}")
+    error = f"{worst['error']:.1e}".replace("e-0", "e-")
+    print(f"| {name} | {len(compared)} | {error} | {worst['layer']} |")
     decant(*common, "--engine", "reader", "--out", str(tmp_path / "reader"))
     for file in ("model.safetensors", "model.py", "manifest.json", "SHA256SUMS"):
         one, other = tmp_path / "caffe" / name / file, tmp_path / "reader" / name / file

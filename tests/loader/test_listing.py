@@ -15,7 +15,7 @@ from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
 from tests.layers.nets import inputs_text, layer
 
-# parameters and multiply-adds at batch 1, as real Caffe builds the deploy files (zoo-facts)
+# parameters and multiply-adds at batch 1, as real Caffe builds the published deploy files
 TOTALS = {
     "googlenet": (definitions.googlenet(), 6_998_552, 1_582_671_872),
     "places365": (definitions.googlenet(365), 6_347_677, 1_582_021_632),

@@ -13,7 +13,7 @@ from commands.answers import average, from_caffe, from_torch
 from commands.origins import caffe_files
 from commands.run import emit
 from commands.tables import show
-from loader.errors import FetchError, UsageError
+from loader.errors import FetchError, NoClassifier, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
@@ -85,23 +85,15 @@ def classify(
 def open_classifier(
     model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
-    """The artifact called `model`; raises UsageError where it is no classifier of pictures."""
+    """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
     from loader import artifact
     from loader import labels as label_files
     from loader.loading import folder_of
-    from loader.recipe import from_manifest, with_mean
 
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
-    recipe = from_manifest(manifest, folder)
-    for what in ("inputs", "outputs"):
-        if len(manifest[what]) != 1:
-            blobs = ", ".join(item["blob"] for item in manifest[what])
-            raise UsageError(f"{folder.name}: no classifier of pictures: its {what} are {blobs}")
-    if recipe is None:
-        recipe = _plain(manifest, folder.name, mean)
-    if mean is not None:
-        recipe = with_mean(recipe, mean)
+    _only_one("outputs", manifest, folder.name)
+    recipe = recipe_of(folder, manifest, mean)
     try:
         names = (
             label_files.read(labels)
@@ -112,6 +104,21 @@ def open_classifier(
         progress.note(f"{error.message}: classes are shown by their numbers")
         names = []
     return Classifier(folder, manifest, recipe, names, models)
+
+
+def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
+    """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
+    from loader.recipe import from_manifest, with_mean
+
+    _only_one("inputs", manifest, folder.name)
+    recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
+    return recipe if mean is None else with_mean(recipe, mean)
+
+
+def _only_one(what: str, manifest: dict[str, Any], name: str) -> None:
+    if len(manifest[what]) != 1:
+        blobs = ", ".join(item["blob"] for item in manifest[what])
+        raise NoClassifier(f"{name}: no classifier of pictures: its {what} are {blobs}")
 
 
 def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.commands.test_classify import fixed_batch
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
-from tests.layers.nets import layer
+from tests.layers.nets import inputs_text, layer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 CONV_OF_ONE = layer("view", "Reshape", ["fc"], ["view"], "reshape_param { shape { dim: 0 dim: 10 dim: 1 dim: 1 } }") + layer("c", "Convolution", ["view"], ["c"], "convolution_param { num_output: 10 kernel_size: 1 }")  # fmt: skip
@@ -155,6 +155,31 @@ def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
     assert [value for value in found["down"] if value is not None] == numbers[::-1]
     # what was not computed stands last either way
     assert found["up"][-1] is None and found["down"][-1] is None
+
+
+def test_a_net_without_classes_looks_at_a_picture_all_the_same(tmp_path: Path) -> None:
+    one, two = (
+        layer(name, "Convolution", ["data"], [name], "convolution_param { num_output: 4 kernel_size: 3 }")
+        for name in ("a", "b")
+    )  # fmt: skip
+    digit = str(MODEL / "validation/3/0003.png")
+    for text, why in (
+        (one, "it answers 1 with 1 x 4 x 4 x 4"),
+        (one + two, "its outputs are a, b"),
+    ):
+        files = write(tmp_path, inputs_text({"data": (1, 1, 6, 6)}) + text)
+        run("convert", *files, "--no-parity", cwd=tmp_path)
+        words = ("report", "net", "--mean", "0", "--png", "pictures", "--picture")
+        run(*words, digit, cwd=tmp_path)
+        page = Page((tmp_path / "artifacts/net/report.html").read_text())
+        assert f"no classifier of pictures: {why}" in page.text
+        names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+        assert {"heat", "activations-a"} <= names and "classes" not in names
+        done = run(*words, digit, "--engine", "caffe", cwd=tmp_path, code=2)
+        assert "no classifier" in done.stderr.splitlines()[-1]
+        # a wrong path is told before anything that the net lacks
+        done = run("report", "net", "--picture", "none.png", cwd=tmp_path, code=3)
+        assert "none.png" in done.stderr.splitlines()[-1]
 
 
 def test_another_nets_dump_is_not_shown_as_caffes(tmp_path: Path) -> None:

@@ -246,3 +246,15 @@ def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
     ):
         assert found.png[:4] == b"\x89PNG" and len(found.name) < 120
     assert figures.slug("a/b") != figures.slug("a:b")
+
+
+def test_many_lanes_leave_room_for_the_names() -> None:
+    from loader.report.lanes import GUTTER, svg
+
+    def row(name: str, bottoms: list[str]) -> dict[str, object]:
+        return {"name": name, "type": "x", "bottoms": bottoms, "tops": [name], "shapes": [[1]]}
+
+    names = [f"n{number}" for number in range(50)]
+    layers = [row("data", []), *(row(name, ["data"]) for name in names), row("all", names)]
+    assert svg(layers).count(f'<text x="{GUTTER + 8}"') == len(layers)
+    assert svg(layers[:2]).count('<text x="36"') == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import struct
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from loader.errors import BadInput, DecantError, EngineError
@@ -22,8 +20,6 @@ from loader.recipe import Recipe, crops, prepare, read_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 LISTS = ("val.txt", "labels.txt")
-# beside what read_picture turns into BadInput, broken files make Pillow raise
-UNREADABLE = (Image.DecompressionBombError, SyntaxError, EOFError, struct.error)
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -182,9 +178,5 @@ def _end_with_parent() -> None:
 
 def prepared(item: Picture, recipe: Recipe) -> np.ndarray:
     """One picture, C x H x W; raises BadInput."""
-    try:
-        picture = read_picture(item.path, recipe)
-    except UNREADABLE as error:
-        raise BadInput(f"{item.path}: not a picture that Pillow can read ({error})") from None
-    one: np.ndarray = crops(prepare(picture, recipe), recipe.crop)[0]
+    one: np.ndarray = crops(prepare(read_picture(item.path, recipe), recipe), recipe.crop)[0]
     return one

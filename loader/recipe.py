@@ -6,13 +6,14 @@ picture; at TEST the crop is the centre, begun at (size - crop) / 2 in whole num
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dumper import caffemodel
 from loader.artifact import MEAN_IMAGE
@@ -22,6 +23,15 @@ from loader.graph import Layer, Net
 
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"
+# what Pillow raises for files that are no pictures, or broken ones
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,7 @@ def open_picture(path: Path, mode: str = "RGB") -> Image.Image:
     try:
         with Image.open(path) as file:
             return _eight_bits(file).convert(mode)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{path}: not a picture that Pillow can read ({error})") from None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from commands.origins import CaffeFiles
 from loader.batch import refuse_no_classes
-from loader.errors import UsageError
+from loader.errors import NoClassifier, UsageError
 from loader.progress import Progress
 
 BATCH = 32
@@ -52,21 +52,26 @@ def ends_in(manifest: dict[str, Any]) -> str:
     return last_function(kinds, manifest["outputs"][0]["blob"])
 
 
+def refuse_several(what: str, manifest: dict[str, Any]) -> None:
+    """Raise NoClassifier unless `what`, "inputs" or "outputs", is a single blob."""
+    if len(manifest[what]) != 1:
+        blobs = ", ".join(item["blob"] for item in manifest[what])
+        raise NoClassifier(f"{manifest['name']}: no classifier of pictures: its {what} are {blobs}")
+
+
 def refuse_no_classifier(manifest: dict[str, Any]) -> None:
-    """Raise UsageError unless one blob of pictures goes in and a row of scores comes out for each."""
+    """Raise NoClassifier unless one blob of pictures goes in and a row of scores comes out for each."""
     name = manifest["name"]
     for what in ("inputs", "outputs"):
-        if len(manifest[what]) != 1:
-            blobs = ", ".join(item["blob"] for item in manifest[what])
-            raise UsageError(f"{name}: no classifier of pictures: its {what} are {blobs}")
+        refuse_several(what, manifest)
     blob, kind, answer = manifest["outputs"][0]["blob"], ends_in(manifest), _answer(manifest)
     try:
         refuse_no_classes(answer, manifest["inputs"][0]["shape"][0])
-    except UsageError as error:
-        raise UsageError(f"{name}: {error.message}; loader.activations has its numbers") from None
+    except NoClassifier as error:
+        raise NoClassifier(f"{name}: {error.message}; loader.activations has its numbers") from None
     # of one class a softmax is always 1; a sigmoid says something
     if kind == "ArgMax" or (math.prod(answer[1:]) == 1 and kind != "Sigmoid"):
-        raise UsageError(
+        raise NoClassifier(
             f"{name}: no classifier of pictures: {blob!r} ({kind}) is one number for each, no scores "
             "of classes; loader.activations has it"
         )

@@ -16,6 +16,7 @@ from commands.answers import (
     from_torch,
     number_of_classes,
     refuse_no_classifier,
+    refuse_several,
 )
 from commands.origins import caffe_files
 from commands.run import emit
@@ -91,20 +92,15 @@ def classify(
 def open_classifier(
     model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
-    """The artifact called `model`; raises UsageError where it is no classifier of pictures."""
+    """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
     from loader import artifact
     from loader import labels as label_files
     from loader.artifact import folder_of
-    from loader.recipe import from_manifest, with_mean
 
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
-    recipe = from_manifest(manifest, folder)
     refuse_no_classifier(manifest)
-    if recipe is None:
-        recipe = _plain(manifest, folder.name, mean)
-    if mean is not None:
-        recipe = with_mean(recipe, mean)
+    recipe = recipe_of(folder, manifest, mean)
     try:
         names = (
             label_files.read(labels)
@@ -120,6 +116,15 @@ def open_classifier(
     if not names and manifest["labels"]:
         progress.note("the labels are in another catalog (--catalog): classes are shown by numbers")
     return Classifier(folder, manifest, recipe, names, models)
+
+
+def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
+    """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
+    from loader.recipe import from_manifest, with_mean
+
+    refuse_several("inputs", manifest)
+    recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
+    return recipe if mean is None else with_mean(recipe, mean)
 
 
 def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:

@@ -125,7 +125,7 @@ def draw(folder: Path, models: Catalog | None, progress: Progress) -> None:
     if models is not None:
         from commands.report import write
 
-        write(str(folder.resolve()), None, "none", models, progress)
+        write(str(folder.resolve()), None, False, models, progress)
 
 
 def plugins_from(words: list[str]) -> Plugins | None:

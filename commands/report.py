@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.answers import average, from_torch
-from commands.classify import TOP, caffe_beside, open_classifier, prepared
+from commands.answers import asks_caffe, from_torch
+from commands.classify import TOP, caffe_beside, open_classifier, recipe_of
 from commands.origins import bundled_pictures, parity_dump
 from commands.run import emit
-from loader.errors import BadInput, DecantError, UsageError
+from loader.errors import BadInput, DecantError, NoClassifier, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from commands.classify import Classifier
     from dumper.dumpfile import Dump
     from loader.catalog import Catalog
+    from loader.recipe import Recipe
     from loader.report.looking import Seen
 
 PAGE = "report.html"
@@ -41,14 +43,15 @@ def report(
     from loader.catalog import load_catalog
 
     progress = for_terminal()
-    if engine not in ("none", "caffe"):
-        raise UsageError(f"--engine {engine!r}: none or caffe")
+    with_caffe = asks_caffe(engine)
     if png is not None:
         try:
             png.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--png {png}: give a folder ({error.strerror})") from None
-    page, pictures = write(model, picture, engine, load_catalog(catalog), progress, mean, labels)
+    page, pictures = write(
+        model, picture, with_caffe, load_catalog(catalog), progress, mean, labels
+    )
     files = []
     for item in pictures if png is not None else []:
         assert png is not None
@@ -69,7 +72,7 @@ def report(
 def write(
     model: str,
     picture: Path | None,
-    engine: str,
+    caffe: bool,
     models: Catalog,
     progress: Progress,
     mean: str | None = None,
@@ -78,22 +81,29 @@ def write(
     """Make the page, then give it its name; (its path, its pictures)."""
     from loader import artifact
     from loader.loading import load
+    from loader.recipe import open_picture
     from loader.report import looking
 
+    if picture is not None:
+        # a wrong path is told before anything that the net lacks
+        open_picture(picture)
     folder = artifact.folder_of(model)
     manifest = artifact.read_manifest(folder)
     net, _ = load(folder.resolve())
     seen = None
     chosen = picture or _bundled(manifest, models)
     if chosen is not None:
-        try:
-            found = open_classifier(model, mean, labels, models, progress)
-            seen = _seen(found, net, chosen, engine, progress)
-        except DecantError:
-            # what was not asked for need not be there
-            if picture or engine == "caffe":
-                raise
-    elif engine == "caffe":
+        # what was not asked for need not be there
+        with nullcontext() if picture or caffe else suppress(DecantError):
+            seen = _seen(recipe_of(folder, manifest, mean), chosen)
+            try:
+                found = open_classifier(model, mean, labels, models, progress)
+                _classify(seen, found, net, caffe, progress)
+            except NoClassifier as error:
+                if caffe:
+                    raise
+                seen.note = error.message
+    elif caffe:
         raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
     with progress.task("drawing the report"):
         made = looking.make(folder, net, seen, _dump(folder, manifest, models, progress))
@@ -106,27 +116,27 @@ def write(
     return folder / PAGE, made.pictures
 
 
-def _seen(
-    found: Classifier, net: nn.Module, picture: Path, engine: str, progress: Progress
-) -> Seen:
-    """What the net makes of the picture."""
-    from loader.recipe import centre, read_picture
+def _seen(recipe: Recipe, picture: Path) -> Seen:
+    """The picture's centre, to look at and for the net."""
+    from loader.recipe import crops, prepare, read_picture
     from loader.report.looking import Seen
 
-    batch, counts = prepared(found.recipe, [picture], False)
-    whole = read_picture(picture, found.recipe)
-    crop = found.recipe.crop
-    if crop:
-        top, left = centre(whole.shape[1:], crop)
-        whole = whole[:, top : top + crop, left : left + crop]
-    ours = average(from_torch(net, found.manifest, batch, "cpu"), counts)[0]
+    whole = read_picture(picture, recipe)
+    batch = crops(prepare(whole, recipe), recipe.crop)
+    return Seen(picture.name, crops(whole, recipe.crop)[0], batch)
+
+
+def _classify(
+    seen: Seen, found: Classifier, net: nn.Module, caffe: bool, progress: Progress
+) -> None:
+    """Add the best classes; raises NoClassifier where the net answers with something else."""
+    ours = from_torch(net, found.manifest, seen.prepared, "cpu")[0]
     best = np.argsort(-ours, kind="stable")[:TOP]
-    caffe = None
-    if engine == "caffe":
-        theirs = average(caffe_beside(found, batch, progress), counts)[0]
-        caffe = [float(theirs[n]) for n in best]
-    names = [found.name(int(n)) for n in best]
-    return Seen(picture.name, whole, batch, names, [float(ours[n]) for n in best], caffe)
+    seen.labels = [found.name(int(n)) for n in best]
+    seen.ours = [float(ours[n]) for n in best]
+    if caffe:
+        theirs = caffe_beside(found, seen.prepared, progress)[0]
+        seen.caffe = [float(theirs[n]) for n in best]
 
 
 def _bundled(manifest: dict[str, Any], models: Catalog) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loader.errors import UsageError
+from loader.errors import NoClassifier
 
 if TYPE_CHECKING:
     from loader.graph import Net
@@ -126,8 +126,8 @@ def filled(pictures: np.ndarray, fixed: int | None) -> np.ndarray:
 
 
 def refuse_no_classes(answer: tuple[int, ...], pictures: int) -> None:
-    """Raise UsageError unless the answer, of this shape, is a row of classes for each picture."""
+    """Raise NoClassifier unless the answer, of this shape, is a row of classes for each picture."""
     classes = answer[1:]
     if not classes or answer[0] != pictures or math.prod(classes) != max(classes):
         shown = " x ".join(map(str, answer)) or "one number"
-        raise UsageError(f"no classifier of pictures: it answers {pictures} with {shown}")
+        raise NoClassifier(f"no classifier of pictures: it answers {pictures} with {shown}")

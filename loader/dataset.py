@@ -178,6 +178,5 @@ def _end_with_parent() -> None:
 
 def prepared(item: Picture, recipe: Recipe) -> np.ndarray:
     """One picture, C x H x W; raises BadInput."""
-    picture = read_picture(item.path, recipe)
-    one: np.ndarray = crops(prepare(picture, recipe), recipe.crop)[0]
+    one: np.ndarray = crops(prepare(read_picture(item.path, recipe), recipe), recipe.crop)[0]
     return one

@@ -40,6 +40,10 @@ class CatalogError(UsageError):
     """models.yaml is not what it must be; the message reads as a path to the key."""
 
 
+class NoClassifier(UsageError):
+    """A net is asked for the classes of a picture and has none."""
+
+
 class BadInput(DecantError):
     """A prototxt, caffemodel, dump or probe that is not what it claims to be."""
 

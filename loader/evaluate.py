@@ -147,7 +147,7 @@ def scores(
 ) -> torch.Tensor:
     """N x classes for N pictures; `fixed`: as loader.batch says.
 
-    Raises UsageError where the model answers with anything but classes.
+    Raises NoClassifier where the model answers with anything but classes.
     """
     whole = filled(pictures, fixed)
     found = model(torch.from_numpy(whole).to(device))

@@ -21,12 +21,17 @@ from loader.deploy import DATA, mean_file
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net
 
-# what broken files make Pillow raise
-UNREADABLE = (
-    OSError, ValueError, Image.DecompressionBombError, SyntaxError, EOFError, struct.error,
-)  # fmt: skip
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"
+# what Pillow raises for files that are no pictures, or broken ones
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
@@ -180,15 +185,20 @@ def with_mean(recipe: Recipe, word: str) -> Recipe:
     return replace(recipe, mean=values, mean_image=image)
 
 
-def read_picture(path: Path, recipe: Recipe) -> np.ndarray:
-    """C x H x W float32, RGB or grey, 0..1, warped to `resize` bilinearly; raises BadInput."""
+def open_picture(path: Path, mode: str = "RGB") -> Image.Image:
+    """The whole picture at its own size, "RGB" or "L"; raises BadInput."""
     try:
         with Image.open(path) as file:
-            picture = _eight_bits(file).convert("RGB" if recipe.channels == 3 else "L")
-            height, width = recipe.resize
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+            return _eight_bits(file).convert(mode)
     except UNREADABLE as error:
         raise BadInput(f"{path}: not a picture that Pillow can read ({error})") from None
+
+
+def read_picture(path: Path, recipe: Recipe) -> np.ndarray:
+    """C x H x W float32, RGB or grey, 0..1, warped to `resize` bilinearly; raises BadInput."""
+    height, width = recipe.resize
+    picture = open_picture(path, "RGB" if recipe.channels == 3 else "L")
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     array = np.asarray(picture, np.float32) / np.float32(255)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 

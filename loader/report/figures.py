@@ -12,33 +12,47 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_TILES = 64
+SIDE = 2.8
+# can be read on white paper and on black, at the size of a heading
+BETWEEN = "0.48"
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
 }
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`name` is the PNG's file name without its ending; `alt` says what is seen."""
+    """`name` is the PNG's file name without its ending; `alt` says what is seen.
+
+    A `plot` is ink on white paper, and may be inverted in the dark; the colours of any other
+    picture mean something, and what it does not cover is transparent.
+    """
 
     name: str
     title: str
     alt: str
     png: bytes
+    plot: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels, from the PNG's header."""
+        return int.from_bytes(self.png[16:20]), int.from_bytes(self.png[20:24])
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def _figure(
+    width: float, height: float, columns: int = 1, paper: str = "none"
+) -> tuple[Figure, list[Axes]]:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=110)
+        figure = Figure(figsize=(width, height), dpi=110, facecolor=paper)
         figure.set_layout_engine("constrained", h_pad=0.08)
         axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, list(axes)
@@ -53,8 +67,8 @@ def _png(figure: Figure) -> bytes:
 
 def error_over_depth(rows: Sequence[dict[str, Any]]) -> Picture:
     """Caffe's and torch's distance from float64, and theirs from each other, layer by layer."""
-    figure, (axes,) = _figure(8, 3.2)
-    x = np.arange(len(rows))
+    figure, (axes,) = _figure(8, 3.2, paper="white")
+    x = np.arange(1, len(rows) + 1)
     for key, label, mark in (
         ("caffe_float64", "Caffe from float64", "s"),
         ("torch_float64", "PyTorch from float64", "o"),
@@ -64,12 +78,14 @@ def error_over_depth(rows: Sequence[dict[str, Any]]) -> Picture:
         axes.plot(x, values, mark, label=label, markersize=3.5, alpha=0.8)
     axes.plot(x, [row["bound"] for row in rows], "-", color="0.4", lw=1, label="bound")
     axes.set_yscale("log")
-    axes.set_xlabel("layer, in order of execution")
+    axes.set_xlim(0.5, len(rows) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("number in the table, in order of execution")
     axes.set_ylabel("largest error / largest value")
     axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     worst = max((row["error"] or 0 for row in rows), default=0)
     alt = f"Errors of {len(rows)} layers on a logarithmic axis; the largest is {worst:.1e}"
-    return Picture("parity", "Error over depth", alt, _png(figure))
+    return Picture("parity", "Error over depth", alt, _png(figure), plot=True)
 
 
 def mosaic(array: np.ndarray, signed: bool) -> np.ndarray:
@@ -94,16 +110,16 @@ def mosaic(array: np.ndarray, signed: bool) -> np.ndarray:
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str = "", colours: str = "gray") -> None:
-    shown = np.nan_to_num(picture, nan=1.0) if picture.ndim == 3 else picture
-    axes.imshow(shown, cmap=colours, interpolation="auto")
+    covered = ~np.isnan(picture[..., :1]) if picture.ndim == 3 else None
+    shown = picture if covered is None else np.dstack([np.nan_to_num(picture), covered])
+    axes.imshow(shown, cmap=colours, vmin=0, vmax=1, interpolation="auto")
     axes.set_axis_off()
-    if title:
-        axes.set_title(title[:60], fontsize=9, parse_math=False)
+    axes.set_title(title, fontsize=12.5, weight="bold", color=BETWEEN)
 
 
 def filters(name: str, weight: np.ndarray, bgr: bool) -> Picture:
     """The kernels of a convolution (N x C x h x w): in colour for three channels, else the first."""
-    figure, (axes,) = _figure(4.2, 4.2)
+    figure, (axes,) = _figure(3.1, 3.1)
     if weight.shape[1] == 3:
         picture = mosaic(weight[:, ::-1] if bgr else weight, True)
     else:
@@ -126,7 +142,7 @@ def activations(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Pictur
             ("Caffe", caffe, "gray"),
             (f"difference, to {largest:.1e}", apart, "magma"),
         ]
-    figure, axes = _figure(3.2 * len(sides), 3.4, len(sides))
+    figure, axes = _figure(SIDE * len(sides), SIDE + 0.3, len(sides))
     for place, (title, array, colours) in zip(axes, sides, strict=True):
         _show(place, mosaic(array, False), title, colours)
     alt = f"Feature maps of {name}" + (
@@ -140,7 +156,7 @@ def histogram(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Picture:
     strange = int((~np.isfinite(ours)).sum())
     ours = ours[np.isfinite(ours)]
     caffe = caffe[np.isfinite(caffe)] if caffe is not None else None
-    figure, (axes,) = _figure(4.2, 2.4)
+    figure, (axes,) = _figure(3.1, 2.4, paper="white")
     edges = np.histogram_bin_edges(
         ours if caffe is None else np.concatenate([ours.ravel(), caffe.ravel()]), 60
     )
@@ -149,13 +165,13 @@ def histogram(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Picture:
     if caffe is not None:
         axes.hist(caffe.ravel(), bins, histtype="step", color="black", label="Caffe")
     axes.set_yscale("log")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     alt = f"Histogram of {name}"
     if ours.size:
         alt += f": {float(ours.min()):.3g} to {float(ours.max()):.3g}"
     if strange:
         alt += f"; {strange} values are no numbers"
-    return Picture(f"histogram-{slug(name)}", f"{name}, values", alt, _png(figure))
+    return Picture(f"histogram-{slug(name)}", f"{name}, values", alt, _png(figure), plot=True)
 
 
 def heat(name: str, maps: np.ndarray, picture: np.ndarray) -> Picture:
@@ -168,10 +184,10 @@ def heat(name: str, maps: np.ndarray, picture: np.ndarray) -> Picture:
     grown = Image.fromarray(np.uint8(strength * 255)).resize(
         (wide, high), Image.Resampling.BILINEAR
     )
-    figure, (left, right) = _figure(6.4, 3.4, 2)
+    figure, (left, right) = _figure(SIDE * 2, SIDE + 0.3, 2)
     base = picture.transpose(1, 2, 0) if len(picture) == 3 else picture[0]
     _show(left, base, "picture")
-    _show(right, base, f"{name} over it")
+    _show(right, base, "heat map")
     right.imshow(np.asarray(grown), cmap="inferno", alpha=0.55, interpolation="nearest")
     alt = f"The picture, and where {name} is strongest over it"
     return Picture("heat", f"Heat map of {name}", alt, _png(figure))
@@ -179,7 +195,7 @@ def heat(name: str, maps: np.ndarray, picture: np.ndarray) -> Picture:
 
 def bars(labels: Sequence[str], ours: Sequence[float], caffe: Sequence[float] | None) -> Picture:
     """The best classes and their probabilities."""
-    figure, (axes,) = _figure(6, 0.5 + 0.42 * len(labels))
+    figure, (axes,) = _figure(6, 0.5 + 0.42 * len(labels), paper="white")
     y = np.arange(len(labels))[::-1]
     axes.barh(y + (0.2 if caffe else 0), ours, 0.38 if caffe else 0.7, label="PyTorch")
     if caffe is not None:
@@ -189,7 +205,8 @@ def bars(labels: Sequence[str], ours: Sequence[float], caffe: Sequence[float] | 
     axes.set_xlim(0, 1)
     axes.set_xlabel("probability")
     best = f"{labels[0]} with {ours[0]:.3f}" if labels else "nothing"
-    return Picture("classes", "Best classes", f"Probabilities; the best is {best}", _png(figure))
+    alt = f"Probabilities; the best is {best}"
+    return Picture("classes", "Best classes", alt, _png(figure), plot=True)
 
 
 def slug(name: str) -> str:

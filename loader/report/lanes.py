@@ -7,6 +7,8 @@ from html import escape
 from typing import Any
 
 ROW, LANE, RADIUS = 22, 14, 4
+# all lanes together: more of them stand closer, so that a phone has room for the names
+GUTTER = 112
 
 
 def svg(layers: Sequence[dict[str, Any]]) -> str:
@@ -14,21 +16,23 @@ def svg(layers: Sequence[dict[str, Any]]) -> str:
     reads = _reads(layers)
     made, ends = _values(layers, reads)
     lanes, most = _lanes(layers, made, ends)
-    left = (most + 1) * LANE
+    lane = min(LANE, GUTTER / (most + 1))
+    left = round((most + 1) * lane)
+    across = {value: round((number + 1) * lane, 1) for value, number in lanes.items()}
+    own = [across.get((row, 0), lane) for row in range(len(layers))]
     parts = []
     for value, start in made.items():
-        x = lanes[value] * LANE + LANE
+        x = across[value]
         y1, y2 = start * ROW + ROW // 2, ends[value] * ROW + ROW // 2
         parts.append(f'<path d="M{x} {y1}V{y2}"/>')
     for row, values in enumerate(reads):
-        own = lanes.get((row, 0), 0) * LANE + LANE
         for value in values:
-            x = lanes[value] * LANE + LANE
-            if x != own:
-                parts.append(f'<path d="M{x} {row * ROW + ROW // 2}H{own}"/>')
+            x = across[value]
+            if x != own[row]:
+                parts.append(f'<path d="M{x} {row * ROW + ROW // 2}H{own[row]}"/>')
     texts = []
     for row, layer in enumerate(layers):
-        x, y = lanes.get((row, 0), 0) * LANE + LANE, row * ROW + ROW // 2
+        x, y = own[row], row * ROW + ROW // 2
         shape = " ".join("x".join(map(str, s)) if s is not None else "?" for s in layer["shapes"])
         texts.append(f'<circle cx="{x}" cy="{y}" r="{RADIUS}"/>')
         texts.append(

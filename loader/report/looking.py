@@ -26,7 +26,8 @@ MOST_FILTERS = 3
 @dataclass
 class Seen:
     """A picture: RGB or grey (C x H x W, 0..1) and as the net gets it (1 x C x h x w); its best
-    classes with their probabilities, and Caffe's of the same classes where it was asked.
+    classes with their probabilities, and Caffe's of the same classes where it was asked; or, in
+    `note`, why there are none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Seen:
     labels: Sequence[str] = ()
     ours: Sequence[float] = ()
     caffe: Sequence[float] | None = None
+    note: str = ""
 
 
 @dataclass
@@ -70,22 +72,25 @@ def _sections(
     dump: Dump | None,
 ) -> list[Section]:
     names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
-    sections = [_classes(seen)] if seen else []
-    if seen:
-        ours = _activations(net, [filled(seen.prepared, manifest["batch"])])
-        last = _last_maps(manifest, ours)
-        if last:
-            heat = figures.heat(last, ours[last][0], seen.picture)
-            sections[-1].pictures.append(heat)
+    sections = []
+    on_picture = None
+    if seen is not None:
+        on_picture = _activations(net, [filled(seen.prepared, manifest["batch"])])
+        sections.append(_sight(seen, names, on_picture))
     sections.append(_filters(folder, manifest, names))
-    sections.append(_maps(net, manifest, names, dump, seen))
+    sections.append(_maps(net, manifest, names, dump, on_picture))
     return [section for section in sections if section.pictures]
 
 
-def _classes(seen: Seen) -> Section:
-    section = Section("What it sees", note=f"The picture: {seen.name}")
+def _sight(seen: Seen, names: Sequence[str], ours: Mapping[str, np.ndarray]) -> Section:
+    """The best classes, and where the last convolution whose output is still a map is strong."""
+    note = f"The picture: {seen.name}" + (f" ({seen.note})" if seen.note else "")
+    section = Section("What it sees", note=note)
     if seen.labels:
         section.pictures.append(figures.bars(seen.labels, seen.ours, seen.caffe))
+    maps = [name for name in names if name in ours and min(ours[name].shape[2:], default=1) > 1]
+    if maps:
+        section.pictures.append(figures.heat(maps[-1], ours[maps[-1]][0], seen.picture))
     return section
 
 
@@ -114,7 +119,7 @@ def _maps(
     manifest: Mapping[str, Any],
     names: Sequence[str],
     dump: Dump | None,
-    seen: Seen | None,
+    on_picture: Mapping[str, np.ndarray] | None,
 ) -> Section:
     """The first, the middle and the last convolution, beside Caffe's where the dump has it."""
     caffe = {}
@@ -126,13 +131,13 @@ def _maps(
             for name, layer in zip(unnamed, dump.layers, strict=True)
             if layer.activations
         }
+        ours = _activations(net, inputs)
         about = "On the seeded probe that the conversion was measured with."
-    elif seen is not None:
-        inputs = [filled(seen.prepared, manifest["batch"])]
+    elif on_picture is not None:
+        ours = on_picture
         about = "On the picture; Caffe's own are not at hand."
     else:
         return Section("Activations")
-    ours = _activations(net, inputs)
     shown = [name for name in names if name in ours and ours[name].ndim == 4]
     section = Section("Activations", note=about)
     for name in dict.fromkeys([shown[0], shown[len(shown) // 2], shown[-1]] if shown else []):
@@ -142,17 +147,10 @@ def _maps(
     return section
 
 
-def _activations(net: nn.Module, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _activations(net: nn.Module, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
     """The first top of every layer."""
     from loader.recording import activations
 
     found = activations(net, [torch.from_numpy(np.array(array)) for array in inputs])
     firsts = {name: top[0] if isinstance(top, list) else top for name, top in found.items()}
     return {name: top.numpy() for name, top in firsts.items()}
-
-
-def _last_maps(manifest: Mapping[str, Any], ours: Mapping[str, np.ndarray]) -> str | None:
-    """The last convolution whose output is still a map."""
-    names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
-    maps = [name for name in names if name in ours and min(ours[name].shape[2:], default=1) > 1]
-    return maps[-1] if maps else None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from loader.report import lanes
 from loader.report.figures import Picture
+
+# what stands beside the margins of a narrow screen, in pixels; a wider picture scrolls there
+PHONE = 342
 
 
 @dataclass
@@ -38,7 +42,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(error=_error, data=_data, share=_share)
+    environment.filters.update(error=_error, data=_data, share=_share, code=_code)
     return environment.get_template("template.html").render(
         manifest=manifest,
         build=build,
@@ -48,6 +52,7 @@ def render(
         # every name in it is escaped where the SVG is made
         graph=Markup(lanes.svg(manifest["net"])),
         sections=sections,
+        phone=PHONE,
         parameters=sum(_size(tensor["shape"]) for tensor in manifest["tensors"]),
     )
 
@@ -73,6 +78,11 @@ def _error(value: float | None) -> str:
 def _share(row: Mapping[str, Any]) -> str:
     """The error in parts of its bound; "" where there is none."""
     return "" if row["error"] is None else f"{row['error'] / row['bound']:.1%}"
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks as code; everything else is text."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _data(picture: Picture) -> str:

@@ -17,20 +17,34 @@ from PIL import Image
 from tests.commands.test_classify import fixed_batch
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
-from tests.layers.nets import layer
+from tests.layers.nets import inputs_text, layer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 CONV_OF_ONE = layer("view", "Reshape", ["fc"], ["view"], "reshape_param { shape { dim: 0 dim: 10 dim: 1 dim: 1 } }") + layer("c", "Convolution", ["view"], ["c"], "convolution_param { num_output: 10 kernel_size: 1 }")  # fmt: skip
-# runs in the page once it stands; its findings become the title
+# a window is at least 500 pixels wide, a frame in it is not; the page's findings become the title
+FRAME = """<!DOCTYPE html><meta name="color-scheme" content="light dark">
+<script>onmessage = event => document.title = event.data;</script>
+<iframe src="page.html" style="width: WIDTHpx; height: 900px"></iframe>"""
+# runs in the page once it stands
 PROBE = """<script>
-const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+const tooWide = part => part.scrollWidth > part.clientWidth;
+const wide = tooWide(document.documentElement), scrolls = tooWide(document.querySelector(".scroll"));
 const pictures = Array.from(document.images, image => image.naturalWidth > 0 && image.alt !== "");
-const buttons = document.querySelectorAll("th button");
-const order = () => Array.from(document.querySelectorAll("tbody td:nth-child(5)"),
-                               cell => cell.dataset.value === "" ? null : Number(cell.dataset.value));
-buttons[4].click(); const up = order(), said = buttons[4].parentElement.getAttribute("aria-sort");
-buttons[4].click(); const down = order();
-document.title = JSON.stringify({wide, pictures, up, down, said});
+const shrunk = Array.from(document.images).filter(image => image.width < image.naturalWidth).length;
+const unreached = Array.from(document.querySelectorAll("figure:not([tabindex])")).filter(tooWide).length;
+const inverted = Array.from(document.images, image => getComputedStyle(image).filter !== "none");
+const plots = Array.from(document.images, image => image.className === "plot");
+const buttons = Array.from(document.querySelectorAll("th button"));
+const edge = document.querySelector(".scroll").getBoundingClientRect().right;
+const seen = buttons.filter(button => button.parentElement.getBoundingClientRect().right <= edge)
+                    .map(button => button.textContent);
+const cells = number => Array.from(document.querySelectorAll(`tbody tr > :nth-child(${number})`));
+const order = () => cells(4).map(cell => cell.dataset.value === "" ? null : Number(cell.dataset.value));
+buttons[3].click(); const up = order(), said = buttons[3].parentElement.getAttribute("aria-sort");
+buttons[3].click(); const down = order();
+buttons[1].click(); const names = cells(2).map(cell => cell.abbr);
+parent.postMessage(JSON.stringify({wide, scrolls, pictures, shrunk, unreached, inverted, plots, seen,
+                                   up, down, said, names}), "*");
 </script>"""
 
 
@@ -128,8 +142,8 @@ def test_what_cannot_be_reported(words: list[str], code: int, reason: str, tmp_p
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["lenet_digits"]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (390, True)])
+def test_a_real_browser_shows_it(width: int, dark: bool, tmp_path: Path) -> None:
     if CHROMIUM is None:
         if os.environ.get("DECANT_REQUIRE_CONTAINER"):
             pytest.fail("chromium is not installed")
@@ -137,11 +151,14 @@ def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
     run("convert", "--engine", "reader", cwd=tmp_path)
     text = (tmp_path / "artifacts/lenet_digits/report.html").read_text()
     (tmp_path / "page.html").write_text(text.replace("</body>", PROBE + "</body>"))
+    (tmp_path / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
     done = subprocess.run(
         [
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-            f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-            (tmp_path / "page.html").as_uri(),
+            "--window-size=1400,1000", "--hide-scrollbars",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+            (tmp_path / "frame.html").as_uri(),
         ],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
@@ -150,11 +167,52 @@ def test_a_real_browser_shows_it(width: int, tmp_path: Path) -> None:
     found = json.loads(title)
     assert not found["wide"], "the page scrolls sideways"
     assert len(found["pictures"]) >= 6 and all(found["pictures"])
+    assert not found["shrunk"], "letters in pictures get too small to read"
+    assert not found["unreached"], "a picture scrolls that the keyboard does not reach"
+    assert found["inverted"] == [dark and plot for plot in found["plots"]]
+    assert any(found["plots"]) and not all(found["plots"])
+    assert found["seen"][:6] == ["#", "layer", "type", "end to end", "of its bound", "verdict"]
+    assert found["scrolls"] == (width < 500)
     numbers = [value for value in found["up"] if value is not None]
     assert numbers == sorted(numbers) and found["said"] == "ascending"
     assert [value for value in found["down"] if value is not None] == numbers[::-1]
     # what was not computed stands last either way
     assert found["up"][-1] is None and found["down"][-1] is None
+    assert found["names"] == sorted(found["names"])
+
+
+def test_a_net_without_classes_looks_at_a_picture_all_the_same(tmp_path: Path) -> None:
+    one, two = (
+        layer(name, "Convolution", ["data"], [name], "convolution_param { num_output: 4 kernel_size: 3 }")
+        for name in ("a", "b")
+    )  # fmt: skip
+    digit = str(MODEL / "validation/3/0003.png")
+    for text, why in (
+        (one, "it answers 1 with 1 x 4 x 4 x 4"),
+        (one + two, "its outputs are a, b"),
+    ):
+        files = write(tmp_path, inputs_text({"data": (1, 1, 6, 6)}) + text)
+        run("convert", *files, "--no-parity", cwd=tmp_path)
+        words = ("report", "net", "--mean", "0", "--png", "pictures", "--picture")
+        run(*words, digit, cwd=tmp_path)
+        page = Page((tmp_path / "artifacts/net/report.html").read_text())
+        assert f"no classifier of pictures: {why}" in page.text
+        names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+        assert {"heat", "activations-a"} <= names and "classes" not in names
+        done = run(*words, digit, "--engine", "caffe", cwd=tmp_path, code=2)
+        assert "no classifier" in done.stderr.splitlines()[-1]
+        # a wrong path is told before anything that the net lacks
+        done = run("report", "net", "--picture", "none.png", cwd=tmp_path, code=3)
+        assert "none.png" in done.stderr.splitlines()[-1]
+
+
+def test_code_in_a_reason_is_shown_as_code(tmp_path: Path) -> None:
+    run("convert", *write(tmp_path), "--no-report", cwd=tmp_path)
+    parity = tmp_path / "artifacts/net/parity.json"
+    parity.write_text(json.dumps({"status": "not measured", "reason": "<b> has `--x <y>`"}))
+    run("report", "net", cwd=tmp_path)
+    page = Page((tmp_path / "artifacts/net/report.html").read_text())
+    assert "b" not in page.tags and "Not compared with Caffe: <b> has --x <y>." in page.text
 
 
 def test_another_nets_dump_is_not_shown_as_caffes(tmp_path: Path) -> None:
@@ -221,3 +279,15 @@ def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
     ):
         assert found.png[:4] == b"\x89PNG" and len(found.name) < 120
     assert figures.slug("a/b") != figures.slug("a:b")
+
+
+def test_many_lanes_leave_room_for_the_names() -> None:
+    from loader.report.lanes import GUTTER, svg
+
+    def row(name: str, bottoms: list[str]) -> dict[str, object]:
+        return {"name": name, "type": "x", "bottoms": bottoms, "tops": [name], "shapes": [[1]]}
+
+    names = [f"n{number}" for number in range(50)]
+    layers = [row("data", []), *(row(name, ["data"]) for name in names), row("all", names)]
+    assert svg(layers).count(f'<text x="{GUTTER + 8}"') == len(layers)
+    assert svg(layers[:2]).count('<text x="36"') == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,16 @@ from PIL import Image
 from loader import labels
 from loader.errors import BadInput, UsageError
 from loader.graph import net_from_text
-from loader.recipe import Recipe, crops, prepare, read_mean, read_picture, recover, with_mean
+from loader.recipe import (
+    Recipe,
+    crops,
+    open_picture,
+    prepare,
+    read_mean,
+    read_picture,
+    recover,
+    with_mean,
+)
 from loader.transforms import build_transform
 from tests import encode_caffemodel as encode
 
@@ -135,6 +145,17 @@ def test_pictures_are_warped_and_grey_where_the_net_is(tmp_path: Path) -> None:
     (tmp_path / "y.png").write_text("no picture")
     with pytest.raises(BadInput, match="not a picture"):
         read_picture(tmp_path / "y.png", Recipe("gray", (0.0,), 1.0, (5, 6)))
+
+
+def test_a_broken_picture_is_bad_input_whatever_pillow_raises(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "png")
+    # a chunk without a name amid the picture: a SyntaxError
+    start, name, data = file.getvalue().partition(b"IDAT")
+    chunk = b"\0\0\0\4" + name + data[:4] + b"\0\0\0\0"
+    (tmp_path / "x.png").write_bytes(start[:-4] + chunk + b"\0\0\0\4\1\2\3\4" + data)
+    with pytest.raises(BadInput, match="not a picture"):
+        open_picture(tmp_path / "x.png")
 
 
 def test_labels_of_all_kinds(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def report(
     png: Annotated[Path | None, typer.Option(help="Write the pictures as files here too.")] = None,
     engine: Annotated[
         str, typer.Option(help="caffe: ask real Caffe about the picture as well.")
-    ] = "none",
+    ] = "auto",
     mean: Mean = None,
     labels: Labels = None,
     catalog: Catalog = None,

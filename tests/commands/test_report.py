@@ -131,7 +131,7 @@ def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
         (["lenet_digits", "--picture", "none.png"], 3, "not a picture"),
         (["lenet_digits", "--png", "file"], 2, "give a folder"),
         (["lenet_digits", "--png", "file/x"], 2, "give a folder"),
-        (["lenet_digits", "--engine", "foo"], 2, "none or caffe"),
+        (["lenet_digits", "--engine", "foo"], 2, "--engine 'foo'"),
     ],
 )
 def test_what_cannot_be_reported(words: list[str], code: int, reason: str, tmp_path: Path) -> None:

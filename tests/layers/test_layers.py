@@ -305,6 +305,13 @@ def test_an_lstm_of_one_step_gives_its_state(steps: int, refused: bool) -> None:
     assert plan(dropped, params, inputs).steps
 
 
+@pytest.mark.parametrize(
+    "rest", ["", layer("p", "Power", ["data"], ["p"]) + layer("s", "Silence", ["p"], [])]
+)
+def test_a_net_without_an_output_is_refused(rest: str) -> None:
+    assert "nothing comes out" in refusal(DATA + rest)
+
+
 def test_all_offending_layers_are_in_one_report() -> None:
     text = DATA
     for number, (kind, param, _) in enumerate(REFUSED.values()):

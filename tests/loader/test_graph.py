@@ -323,7 +323,7 @@ FOREIGN = [
     ("layer { name: 'p' type: 'Permute' bottom: 'data' top: 't' }", ["type Permute"]),
     (
         "layer { name: 'p' type: 'Permute' bottom: 'data' top: 't'\n permute_param { order: 0 } }",
-        ["line 3: layer 'p': field permute_param", "type Permute"],
+        ["line 2: layer 'p': type Permute"],
     ),
     (layer("c", "data", "t", "convolution_param { round: 1 }"), ["layer 'c': field round"]),
     (layer("c", "data", "t", "convolution_param { bias_filler { foo: 1 } }"), ["field foo"]),

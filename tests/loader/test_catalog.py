@@ -428,6 +428,13 @@ def test_only_files_that_nobody_published_a_checksum_of_have_none(ours: Catalog)
             for name in ours.models
             if name.endswith(("_places365", "_hybrid1365")) and name != "googlenet_places365"
         ),
+        # NetDissect's copies
+        *(
+            (name, what)
+            for name in ("alexnet_places205", "vgg16_places205", "resnet152_torch_imagenet")
+            for what in ("prototxt", "caffemodel")
+        ),
+        ("resnet152_torch_places365", "prototxt"),
     }
     # those from an archive have the archive's checksum
     assert ours.models["googlenet_places205"].caffemodel.archive.sha1

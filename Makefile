@@ -9,7 +9,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 NAME :=
 
 # one word for the shell, whatever is in it; nothing for nothing
-quoted = $(if $1,'$(subst ','\'',$1)')
+quoted = $(if $1,'$(subst ','\'',$(call home,$1))')
+# in quotes the shell does not know it any more
+home   = $(if $(filter ~/%,$(firstword $1)),$(patsubst ~/%,$(HOME)/%,$1),$1)
 option = $(if $2,$1 $(call quoted,$2))
 
 GPU_FLAG := $(if $(GPU),--gpu)

@@ -21,7 +21,7 @@ from commands.answers import (
 from commands.origins import caffe_files
 from commands.run import emit
 from commands.tables import show
-from loader.errors import FetchError, UsageError
+from loader.errors import FetchError, NoClassifier, UsageError
 from loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
@@ -132,7 +132,12 @@ def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
     from loader.recipe import Recipe
 
     shape = manifest["inputs"][0]["shape"]
-    if mean is None or len(shape) != 4 or shape[1] not in (1, 3):
+    if len(shape) != 4 or shape[1] not in (1, 3):
+        size = " x ".join(map(str, shape))
+        raise NoClassifier(
+            f"{name}: its input, {size}, takes no picture of grey or of three colours"
+        )
+    if mean is None:
         raise UsageError(
             f"{name}: how its pictures are prepared is not known; say it with --mean 104,117,123 (or a "
             "mean file; 0 for none)"

@@ -64,7 +64,7 @@ def inspect(*, file: Path, input_shapes: list[str], catalog: Path | None, as_jso
 
 def _place(file: Path, catalog: Path | None) -> Path:
     """A file or folder; else an artifact of that name; else the catalog's definition, fetched."""
-    if file.exists() or len(file.parts) != 1:
+    if file.exists() or len(file.parts) != 1 or file.suffix:
         return file
     if folder_of(file).is_dir():
         return folder_of(file)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from commands.run import emit
 from commands.tables import show, size_text
+from loader.artifact import place_of_artifacts
 from loader.catalog import load_catalog
 
 
 def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:
     """One row a model."""
-    root = out or Path(os.environ.get("DECANT_ARTIFACTS", "artifacts"))
+    root = out or place_of_artifacts()
     models = load_catalog(catalog).models.values()
     converted = {model.name: (root / model.name / "manifest.json").is_file() for model in models}
     if as_json:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,11 @@ from typer.exceptions import TyperException
 from loader.errors import DecantError, UsageError
 
 BUG, INTERRUPTED, TERMINATED = 1, 130, 143
+# no fault of ours: a full disk, a folder that cannot be written
+PLACES = {
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT,
+    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
 
 
 class Terminated(BaseException):
@@ -30,14 +37,15 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def run(command: Callable[[], Any], as_json: bool) -> int:
     """Run one command to its exit code. `as_json`: failures are an object on stdout as well.
 
-    Our own mistakes (anything but DecantError and OSError) keep their traceback and end in 1.
+    Our own mistakes keep their traceback and end in 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         # typer turns Ctrl-C into an exit code that it returns
         if command() == INTERRUPTED:
             raise KeyboardInterrupt
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except DecantError as error:
         return _fail(as_json, error.code, error.message, error.details)
     except TyperException as error:
@@ -56,12 +64,11 @@ def run(command: Callable[[], Any], as_json: bool) -> int:
         # the reader of our stdout has gone (`decant list | head`): nobody is left to tell
         sys.stderr.close()
         return 0
-    except OSError as error:
-        # a full disk, a folder that cannot be written; what a file holds was looked at elsewhere
-        where = f"{error.filename}: " if error.filename else ""
-        message = f"{where}{error.strerror or error}; name another place (--out, DECANT_CACHE)"
-        return _fail(as_json, UsageError.code, message, [])
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in PLACES:
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"{where}{error.strerror}; name another place (--out, DECANT_CACHE)"
+            return _fail(as_json, UsageError.code, message, [])
         traceback.print_exc()
         return _fail(
             as_json, BUG, f"{type(error).__name__}: {error}; this is a fault of Decant", []
@@ -80,7 +87,10 @@ def _fail(as_json: bool, code: int, message: str, details: list[str]) -> int:
         print(f"  {line}", file=sys.stderr)
     print(f"error: {message}", file=sys.stderr)
     if as_json:
-        emit({"ok": False, "code": code, "error": message, "details": details})
+        # a full disk may be what failed
+        with suppress(OSError):
+            emit({"ok": False, "code": code, "error": message, "details": details})
+            sys.stdout.flush()
     return code
 
 

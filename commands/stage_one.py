@@ -78,7 +78,7 @@ def run(
     from loader.graph import refuse_side_effects
     from loader.probe import make_probe
 
-    net = read_deploy(inputs, shapes or {})
+    net = read_deploy(inputs, shapes or {}, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
@@ -137,7 +137,7 @@ def input_shapes(
     return {blob: shape for blob, shape in known.items() if shape}
 
 
-def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape]) -> Net:
+def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | None = None) -> Net:
     """The definition in its deploy form."""
     from loader.deploy import deploy, is_training
     from loader.graph import read_net
@@ -145,7 +145,8 @@ def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape]) -> Net:
     net = read_net(inputs.prototxt)
     if not is_training(net):
         return net
-    return deploy(net, shapes, _weight_shapes(inputs.caffemodel))
+    rules = plugins.rules if plugins else {}
+    return deploy(net, shapes, _weight_shapes(inputs.caffemodel), plugins=rules)
 
 
 def _weight_shapes(path: Path | None) -> dict[str, list[Shape]]:

@@ -18,7 +18,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     """Print to stdout; nothing is cut off: what does not fit into a table is printed plain."""
     rows = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
@@ -26,7 +26,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
         console = Console()
         # two spaces and a border a column
         if sum(widths[:-1]) + min(widths[-1], NARROWEST) + 3 * len(widths) + 1 <= console.width:
-            table = Table(title=title, title_justify="left")
+            table = Table(title=escape(title), title_justify="left")
             for name in columns[:-1]:
                 table.add_column(name, no_wrap=True)
             table.add_column(columns[-1], overflow="fold")

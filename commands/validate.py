@@ -172,9 +172,9 @@ def _all(folders: list[Path], asked: Asked, as_json: bool) -> None:
 
 
 def _folders(names: list[str], out: Path | None) -> list[Path]:
-    from loader.artifact import folder_of
+    from loader.artifact import folder_of, place_of_artifacts
 
-    root = out or Path(os.environ.get("DECANT_ARTIFACTS", "artifacts"))
+    root = out or place_of_artifacts()
     if names:
         return [root / name if out else folder_of(name) for name in names]
     found = sorted(

@@ -139,9 +139,14 @@ def _own(
     sources: Mapping[str, caffemodel.Layer],
     shared: Mapping[tuple[int, int], tuple[int, int]],
 ) -> list[caffemodel.Blob | None]:
-    """The layer's blobs in the file; one that is not there may be with a layer that shares it."""
+    """The layer's blobs in the file; if it is not there at all, those that other layers share with it.
+
+    A layer that is there with too few blobs Caffe refuses (net.cpp, CopyTrainedLayersFrom).
+    """
     source = sources.get(net.layers[index].name)
-    blobs = list(source.blobs) if source is not None else []
+    if source is not None:
+        return list(source.blobs)
+    blobs: list[caffemodel.Blob | None] = []
     for (at, number), (owner, place) in shared.items():
         borrower = sources.get(net.layers[at].name)
         if owner != index or borrower is None or number >= len(borrower.blobs):
@@ -216,6 +221,8 @@ def _different_copies(layers: list[dumpfile.Layer]) -> list[str]:
         for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True))
         if owner is not None
         and array.size
+        # an owner that lacks blobs is named already
+        and owner[1] < len(layers[owner[0]].params)
         and not same_bits(array, layers[owner[0]].params[owner[1]])
     ]
 

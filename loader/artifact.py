@@ -81,10 +81,11 @@ def refuse_place(folder: Path) -> None:
 
     An artifact may be replaced; a folder of somebody's files may not.
     """
-    there = next(place for place in folder.absolute().parents if place.exists())
-    if folder.is_file() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        wrong = folder if folder.is_file() else there
-        raise UsageError(f"--out: {wrong} is no folder that can be written; choose another")
+    there = next(place for place in folder.absolute().parents if os.path.lexists(place))
+    if os.path.lexists(folder) and not folder.is_dir():
+        there = folder
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out: {there} is no folder that can be written; choose another")
     if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} is no artifact and is not empty: choose another --out or --name"
@@ -133,8 +134,13 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
     """A name is looked up in $DECANT_ARTIFACTS, else ./artifacts; a path is taken as it is."""
     path = Path(name)
     if len(path.parts) == 1 and not (path / "manifest.json").exists():
-        return Path(os.environ.get("DECANT_ARTIFACTS", "artifacts")) / path
+        return place_of_artifacts() / path
     return path
+
+
+def place_of_artifacts() -> Path:
+    """$DECANT_ARTIFACTS, else ./artifacts."""
+    return Path(os.environ.get("DECANT_ARTIFACTS") or "artifacts")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -103,16 +103,19 @@ def changes(
     from loader.plan import outline
 
     found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
-    if len(tried.refused) > len(found.refused) or _reshaped(net, found, tried):
+    makers = {"Reshape", *(plugins or {})}
+    if len(tried.refused) > len(found.refused) or _reshaped(net, found, tried, makers):
         return True
     # as many rows as pictures in a weight
     return found.blobs != tried.blobs
 
 
-def _reshaped(net: Net, found: Outline, tried: Outline) -> bool:
-    """Whether a Reshape makes as many rows of another batch: they hold something else then."""
+def _reshaped(net: Net, found: Outline, tried: Outline, makers: set[str]) -> bool:
+    """Whether a layer of these types makes as many rows of another batch: they hold something else."""
+    from loader.plan import python_type
+
     for layer, one, other in zip(net.layers, found.tops.values(), tried.tops.values(), strict=True):
-        if layer.type == "Reshape" and one and other and one[0] and other[0]:
+        if {layer.type, python_type(layer)} & makers and one and other and one[0] and other[0]:
             a, b = one[0], other[0]
             if a[0] == b[0] and math.prod(a) != math.prod(b):
                 return True

@@ -19,7 +19,7 @@ from loader.codegen import generate
 from loader.deploy import deploy
 from loader.errors import BadInput
 from loader.graph import Net, net_from_text
-from loader.layers.rule import Shape
+from loader.layers.rule import Rule, Shape
 from loader.naming import unique
 from loader.plan import BlobShapes, outline, plan
 from loader.plugins import Plugins
@@ -97,7 +97,8 @@ def convert(
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
     written = net_from_text(dump.prototxt, "the dump's prototxt")
-    net = _deployed(written, dump, shapes or {}, beside)
+    rules = plugins.rules if plugins else {}
+    net = _deployed(written, dump, shapes or {}, beside, rules)
     if model is not None and model.module != GENERATED:
         return _from_zoo(dump, net, model)
     found = _generated(dump, net, name, shapes or {}, plugins or Plugins())
@@ -130,10 +131,14 @@ def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
 
 
 def _deployed(
-    written: Net, dump: Dump, shapes: Mapping[str, Shape], beside: Path | None = None
+    written: Net,
+    dump: Dump,
+    shapes: Mapping[str, Shape],
+    beside: Path | None = None,
+    rules: Mapping[str, Rule] | None = None,
 ) -> Net:
     known = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
-    return deploy(written, known, _blob_shapes(dump), beside)
+    return deploy(written, known, _blob_shapes(dump), beside, rules)
 
 
 def _blob_shapes(dump: Dump) -> BlobShapes:

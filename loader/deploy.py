@@ -19,6 +19,7 @@ from loader.graph import Layer, Net, check_connections
 from loader.prototxt import Field, Message, to_text
 
 if TYPE_CHECKING:
+    from loader.layers.rule import Rule
     from loader.plan import BlobShapes
 
 Shape = tuple[int, ...]
@@ -55,6 +56,7 @@ def deploy(
     shapes: Mapping[str, Shape],
     weights: BlobShapes,
     beside: Path | None = None,
+    plugins: Mapping[str, Rule] | None = None,
 ) -> Net:
     """The deploy form of `net`.
 
@@ -67,7 +69,7 @@ def deploy(
         return net
     try:
         found = _deployed(net, shapes, weights, beside or Path(net.file).parent)
-        counted = _counted_on(found, net, shapes, weights)
+        counted = _counted_on(found, net, shapes, weights, plugins)
         if counted:
             found = _deployed(net, {**shapes, **counted}, weights, beside or Path(net.file).parent)
     except ValueError as error:
@@ -122,7 +124,11 @@ def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside
 
 
 def _counted_on(
-    changed: Net, net: Net, given: Mapping[str, Shape], weights: BlobShapes
+    changed: Net,
+    net: Net,
+    given: Mapping[str, Shape],
+    weights: BlobShapes,
+    plugins: Mapping[str, Rule] | None,
 ) -> dict[str, Shape]:
     """The inputs with the data layer's own batch, where the net takes no other."""
     data = next((layer for layer in net.layers if layer.type in DATA), None)
@@ -130,8 +136,10 @@ def _counted_on(
     if data is None or not data.tops or data.tops[0] in given or len(shapes) < len(changed.inputs):
         return {}
     batch = data.fields.message(DATA[data.type]).integer("batch_size", 1)
-    counted = {**with_batch(shapes, 1, batch), **given}
-    return counted if batch > 1 and changes(changed, counted, shapes, None, weights) else {}
+    # their batch of one is ours; other inputs say their own
+    ours = {top: shapes[top] for top in data.tops if top in shapes and top not in given}
+    counted = {**shapes, **with_batch(ours, 1, batch)}
+    return counted if batch > 1 and changes(changed, counted, shapes, plugins, weights) else {}
 
 
 def _labels(net: Net) -> set[str]:

@@ -183,15 +183,15 @@ def plan(
     Raises Unsupported with every layer and parameter that cannot be converted exactly.
     """
     wired, made, ends = _wire(net, shapes)
+    if all(value in made.values() for value in ends.values()):
+        raise Unsupported(
+            f"{net.file}: nothing comes out of the net that it computes (a Silence keeps its top from "
+            "being an output); give the definition that was trained"
+        )
     rules = {**LAYERS, **(plugins or {})}
     writer = _Writer(net, blobs, rules, wired, set(ends.values()))
     steps = [step for item in wired for step in writer.step(item)]
     writer.wrong += _overwritten(wired, ends) + _kept(wired)
-    if not writer.wrong and all(value in made.values() for value in ends.values()):
-        raise Unsupported(
-            f"{net.file}: nothing comes out of the net that it computes; drop a Silence layer, or give "
-            "the definition that was trained"
-        )
     if writer.wrong:
         raise Unsupported(
             f"{net.file}: cannot be converted exactly: {writer.wrong[0]}; drop the layer, or give "

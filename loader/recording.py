@@ -26,4 +26,6 @@ def activations(model: nn.Module, x: Input) -> OrderedDict[str, torch.Tensor | l
         x = [x[blob] for blob in caffe.blobs]
     inputs = [x] if isinstance(x, torch.Tensor) else list(x)
     found = Trace(model, caffe).run(inputs)
-    return OrderedDict((name, tops[0] if len(tops) == 1 else tops) for name, tops in found.items())
+    # a Parameter's top is the parameter itself, which wants gradients
+    plain = {name: [top.detach() for top in tops] for name, tops in found.items()}
+    return OrderedDict((name, tops[0] if len(tops) == 1 else tops) for name, tops in plain.items())

@@ -201,6 +201,8 @@ def _legacy_input(net: Message, file: str) -> Message | None:
             raise BadInput(f"{file}: {len(names)} inputs need {4 * len(names)} input_dim")
         groups = [dims[start : start + 4] for start in range(0, len(dims), 4)]
         shapes = [Message([Field("dim", str(dim), 1) for dim in group]) for group in groups]
+    if len(shapes) < len(names):
+        raise BadInput(f"{file}: {len(names)} inputs need {len(names)} input_shape")
     fields = [Field("name", "input", 1, quoted=True), Field("type", "Input", 1, quoted=True)]
     fields += [Field("top", name, 1, quoted=True) for name in names]
     # what is superfluous Caffe never reads

@@ -20,7 +20,7 @@ def told(*words: str) -> list[str]:
     """The command that make would run."""
     made = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/.ready", *words]
     # `make test` hands its own words on in the environment
-    env = {"PATH": os.environ["PATH"], "NAME": "host"}
+    env = {"PATH": os.environ["PATH"], "NAME": "host", "HOME": "/home/me"}
     done = subprocess.run(made, cwd=ROOT, env=env, text=True, capture_output=True, check=True)
     return shlex.split(done.stdout.splitlines()[-1])
 
@@ -34,6 +34,11 @@ def test_names_with_spaces_and_quotes_stay_one_word() -> None:
     words = ["MODEL=my net", "DATA=my pictures"]
     assert told("validate", *words)[2:] == ["validate", "my net", "--data", "my pictures"]
     assert told("image", "BASE=a b")[2:] == ["image", "--base", "a b"]
+
+
+def test_the_home_folder_is_still_known() -> None:
+    words = told("convert", "PROTOTXT=~/my nets/a.prototxt", "OUT=a  b")
+    assert words[3:] == ["--prototxt", "/home/me/my nets/a.prototxt", "--out", "a  b"]
 
 
 def test_what_is_not_given_is_not_there() -> None:

@@ -8,8 +8,9 @@ import math
 
 from loader.layers.rule import Params, Refused, Site, Written, arguments
 
-# e to it is the largest float32
-LARGEST_EXPONENT = 88.72283905206835
+# float32's, and what e is raised to for it
+LARGEST = 3.4028234663852886e38
+LARGEST_EXPONENT = math.log(LARGEST)
 
 
 def _module(site: Site, module: str) -> Written:
@@ -99,7 +100,7 @@ def power(site: Site) -> Written:
             value = 1.0 if exponent == 0 else shift**exponent
         except ArithmeticError:
             value = math.inf
-        if isinstance(value, complex) or not math.isfinite(value):
+        if isinstance(value, complex) or not abs(value) <= LARGEST:
             raise Refused(f"power {exponent:g} of the constant {shift:g} is no finite number")
         return _expression(site, f"torch.full_like({{0}}, {value!r})")
     line = _line(param, "{0}")

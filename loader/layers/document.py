@@ -33,7 +33,7 @@ far below 0 where PyTorch's is a very small number, so that a Log behind it is i
 
 ## Graphs
 
-Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `torch.compile` and the ONNX exporter, but:
+Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `torch.compile` and the ONNX exporter (`dynamo=True`), but:
 
 - `Filter`, `DetectionOutput`, `Proposal`: how many rows come out depends on the data. They go through `torch.fx` and
   run eagerly; what holds them cannot be exported with fixed shapes.
@@ -42,6 +42,8 @@ Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `tor
   begins with zeros each time, and has the number of steps that it was traced with.
 - `ArgMax` with `top_k` above 1: no ONNX, which has no stable sort. torch's ONNX exporter also takes `x + 1e-9` and
   smaller sums, as a `Power` may hold them, for `x`: `optimize=False` keeps them.
+- Pooling whose last windows lie a whole kernel or more outside of the picture: onnxruntime's own optimiser makes a pad
+  of it that it then refuses; with `ORT_DISABLE_ALL` it runs.
 - `PriorBox`, `Resize`: an exported graph has the picture size it was exported with.
 """
 

@@ -9,7 +9,7 @@ from torch import nn
 def windows(size: int, kernel: int, stride: int, pad: int, padded: bool, up: bool) -> int:
     """How many windows an axis has: rounded up, and clipped where either axis is padded."""
     over = size + 2 * pad - kernel
-    count = (-(-over // stride) if up else over // stride) + 1
+    count = ((over + stride - 1) // stride if up else over // stride) + 1
     return count - 1 if padded and (count - 1) * stride >= size + pad else count
 
 
@@ -85,7 +85,7 @@ def pyramid(x: torch.Tensor, levels: int, maximum: bool) -> torch.Tensor:
     parts = []
     for level in range(levels):
         bins = 2**level
-        kernel = (-(-x.size(2) // bins), -(-x.size(3) // bins))
+        kernel = ((x.size(2) + bins - 1) // bins, (x.size(3) + bins - 1) // bins)
         pad = ((kernel[0] * bins - x.size(2) + 1) // 2, (kernel[1] * bins - x.size(3) + 1) // 2)
         pool = max_pool if maximum else average_pool
         parts.append(pool(x, kernel, kernel, pad))

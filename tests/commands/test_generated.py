@@ -377,6 +377,49 @@ def test_a_batch_that_is_counted_on_behind_a_plugin(tmp_path: Path) -> None:
     assert manifest["batch"] == 4 and manifest["inputs"][0]["shape"] == [4, 3, 8, 8]
 
 
+ROWS_PLUGIN = FIXED_PLUGIN.replace("return x * 2", "return x.reshape(4, -1)")
+TRAINED = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "x" batch_size: 4 } transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n'
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_plugin_may_count_on_the_batch_itself(trained: bool, tmp_path: Path) -> None:
+    """Four rows of one picture too, which hold something else."""
+    (tmp_path / "plug.py").write_text(ROWS_PLUGIN)
+    head = inputs_text({"data": (4, 3, 8, 8)})
+    rest = layer("rows", "Warp", ["data"], ["rows"])
+    more = layer("p", "Power", ["rows"], ["p"], "power_param { scale: 2 }")
+    words = write(
+        tmp_path, head + rest.replace('"Warp"', '"Power"') + FC.replace('"conv"', '"rows"')
+    )
+    end = layer("loss", "SoftmaxWithLoss", ["p", "label"], ["loss"]) if trained else ""
+    (tmp_path / "net.prototxt").write_text((TRAINED if trained else head) + rest + more + end)
+    words = [*words[:2], "--engine", "reader", "--layer-plugin", "plug:Warp", "--no-report"]
+    run("convert", *words, cwd=tmp_path)
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["batch"] == 4 and manifest["inputs"][0]["shape"] == [4, 3, 8, 8]
+
+
+def test_square_weights_that_are_shared_and_transposed_are_two(tmp_path: Path) -> None:
+    text = inputs_text({"data": (1, 5)})
+    for name, bottom, more in (
+        ("one", "data", ""),
+        ("two", "one", "transpose: true"),
+        ("three", "two", ""),
+    ):
+        param = (
+            f'param {{ name: "w" }} inner_product_param {{ num_output: 5 bias_term: false {more} }}'
+        )
+        text += layer(name, "InnerProduct", [bottom], [name], param)
+    run("convert", *write(tmp_path, text), "--no-report", cwd=tmp_path)
+    manifest = json.loads((tmp_path / "artifacts/net/manifest.json").read_text())
+    assert manifest["tied"] == {"three.weight": "one.weight"}
+    in_python(
+        tmp_path,
+        "import torch; from loader import load; model, _ = load('artifacts/net')\n"
+        "assert torch.equal(model.two.weight, model.one.weight.T)\n",
+    )
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 8, 8), ()])
 def test_an_empty_probe_proves_nothing(shape: tuple[int, ...], tmp_path: Path) -> None:
     np.savez(tmp_path / "empty.npz", data=np.ones(shape, np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,13 @@ from tests.commands.test_generated import FC, NET, write
 from tests.layers.nets import inputs_text, layer
 
 COLUMNS = ("name", "number", "licence")
-ROWS = [("a_model_of_twenty_two", "1.0e-07", "weights and definition as the project " * 3)]
+ROWS = [("a_model[/of]twenty_two", "1.0e-07", "weights and definition as the project " * 3)]
 
 
-@pytest.mark.parametrize("out", ["file", "file/sub", "/proc/nowhere"])
+@pytest.mark.parametrize("out", ["file", "file/sub", "/proc/nowhere", "dangling"])
 def test_a_place_that_cannot_be_written_is_one_line(out: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("somebody's")
+    (tmp_path / "dangling").symlink_to("/nowhere/at/all")
     done = run("convert", "--engine", "reader", "--out", out, "--json", cwd=tmp_path, code=2)
     assert json.loads(done.stdout)["code"] == 2
     assert "another" in done.stderr.splitlines()[-1]
@@ -43,6 +45,30 @@ def test_a_fault_of_ours_is_a_traceback_and_an_object(capsys: pytest.CaptureFixt
     printed = capsys.readouterr()
     assert json.loads(printed.out)["code"] == 1
     assert "Traceback" in printed.err and "by nothing" in printed.err.splitlines()[-1]
+
+
+def test_other_errors_of_the_system_are_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise OSError("libcudart.so.12: cannot open shared object file")
+
+    assert run_command(broken, as_json=False) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["list"], ["inspect", "lenet_digits", "--json"]])
+def test_no_stdout_and_a_full_one_end_without_a_traceback(words: list[str], tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "pipeline.py"), *words])
+    for place, codes in ((">&-", (0,)), (">/dev/full", (2,))):
+        done = subprocess.run(
+            f"{command} {place}",
+            shell=True,
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode in codes, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("words", [["list"], ["inspect", "big.prototxt"]])
@@ -79,11 +105,12 @@ def test_nothing_is_cut_off_on_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
-    show("models", COLUMNS, ROWS)
+    show("models [v2]", COLUMNS, ROWS)
     printed = capsys.readouterr().out
     assert "…" not in printed and "..." not in printed
     assert ROWS[0][0] in printed and ROWS[0][1] in printed
     assert printed.count("weights") == 3
+    assert "models [v2]" in printed
 
 
 def test_sizes_for_people() -> None:

@@ -337,6 +337,29 @@ def test_a_shared_blob_may_be_with_the_second_layer_only(engine: str, tmp_path: 
     assert same(found["one"].params[0], FIRST) and same(found["two"].params[0], FIRST)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_shared_blob_may_have_another_place_there(engine: str, tmp_path: Path) -> None:
+    text = NET + INPUT + layer("one", "Scale", "data", "one", 'param { name: "s" }')
+    params = 'param { name: "own" } param { name: "s" } scale_param { bias_term: true }'
+    text += layer("two", "Scale", "one", "two", params)
+    own, shared = random(2), random(2)
+    weights = encode.net("current", [("two", "Scale", [own, shared])])
+    found = by_name(dump(tmp_path, text, weights, engine))
+    assert same(found["one"].params[0], shared) and same(found["two"].params[1], shared)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("owners", [[], [FIRST]])
+def test_a_shared_blob_does_not_make_up_for_others(
+    owners: list[np.ndarray], engine: str, tmp_path: Path
+) -> None:
+    """The owner's own bias is not in the file; or the shared weight stands there, and no bias."""
+    layers = [("one", "InnerProduct", owners)] if owners else []
+    weights = encode.net("current", [*layers, ("two", "InnerProduct", [FIRST, BIAS])])
+    with pytest.raises(BadInput):
+        dump(tmp_path, SHARED, weights, engine)
+
+
 @pytest.mark.parametrize(
     ("engine", "order"),
     [

@@ -95,3 +95,17 @@ def test_a_batchs_own_statistics_pass_through_caffe(image: str, tmp_path: Path) 
     files = write(tmp_path, text)[:4]
     done = run("convert", *files, "--engine", "caffe", "--no-report", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["parity"]["status"] == "passed"
+
+
+def test_a_parameter_layer_passes_through_caffe_and_into_the_report(
+    image: str, tmp_path: Path
+) -> None:
+    text = inputs_text({"data": (1, 3, 6, 6)})
+    text += layer(
+        "p", "Parameter", [], ["p"], "parameter_param { shape { dim: 1 dim: 3 dim: 6 dim: 6 } }"
+    )
+    text += layer("sum", "Eltwise", ["data", "p"], ["sum"])
+    files = write(tmp_path, text)[:4]
+    done = run("convert", *files, "--engine", "caffe", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["parity"]["status"] == "passed"
+    assert (tmp_path / "artifacts/net/report.html").is_file()

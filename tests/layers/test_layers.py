@@ -231,7 +231,9 @@ def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
     assert "phase: TRAIN" in refusal(text, blobs if kind == "BatchNorm" else None)
 
 
-@pytest.mark.parametrize("power", ["shift: -1 power: 0.5", "power: -2", "shift: 10 power: 1e9"])
+@pytest.mark.parametrize(
+    "power", ["shift: -1 power: 0.5", "power: -2", "shift: 10 power: 1e9", "shift: 1e10 power: 5"]
+)
 def test_a_constant_power_that_is_no_number_is_refused(power: str) -> None:
     param = f"power_param {{ scale: 0 {power} }}"
     assert "no finite number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))

@@ -142,6 +142,33 @@ def test_a_training_definition_keeps_a_batch_that_is_counted_on() -> None:
         assert input_shapes(net, given)["data"] == (batch, 3, 8, 8)
 
 
+def test_only_the_data_layers_own_batch_is_taken_over() -> None:
+    """What a DummyData says of itself stays."""
+    text = (
+        'layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 4 } '
+        "transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n"
+    )
+    text += layer(
+        "k", "DummyData", [], ["k"], "dummy_data_param { shape { dim: 1 dim: 4 dim: 1 dim: 192 } }"
+    )
+    text += layer(
+        "r", "Reshape", ["data"], ["r"], "reshape_param { shape { dim: 1 dim: 4 dim: 1 dim: -1 } }"
+    )
+    net = deploy(net_from_text(text + layer("sum", "Eltwise", ["r", "k"], ["sum"]), "net"), {}, {})
+    assert net.inputs == {"data": (4, 3, 8, 8), "k": (1, 4, 1, 192)}
+
+
+def test_a_batch_flattened_into_one_row_keeps_its_number() -> None:
+    text = (
+        'layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 4 } '
+        "transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n"
+    )
+    text += layer(
+        "fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 2 axis: 0 }"
+    )
+    assert deploy(net_from_text(text, "net"), {}, {}).inputs == {"data": (4, 3, 8, 8)}
+
+
 @pytest.mark.parametrize("fields", ["shape { dim: foo }", "axis: foo shape { dim: 4 }"])
 def test_a_number_that_is_none_is_for_the_rules_to_refuse(fields: str) -> None:
     net = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + reshape(fields), "net")

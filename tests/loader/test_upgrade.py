@@ -311,10 +311,11 @@ def test_an_input_without_a_shape_is_kept_so_that_one_may_be_given() -> None:
     assert [layer.type for layer in found.layers] == ["ReLU"]
 
 
-def test_too_few_dims_are_refused() -> None:
+@pytest.mark.parametrize("shape", ["input_dim: [1, 3, 8]", 'input: "b" input_shape { dim: 1 }'])
+def test_too_few_dims_are_refused(shape: str) -> None:
     """Caffe reads beyond the end."""
-    with pytest.raises(BadInput, match="input_dim"):
-        net_from_text('input: "a" input_dim: [1, 3, 8] ' + RELU, "net.prototxt")
+    with pytest.raises(BadInput, match="inputs need"):
+        net_from_text(f'input: "a" {shape} ' + RELU, "net.prototxt")
 
 
 @pytest.mark.parametrize(

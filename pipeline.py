@@ -410,9 +410,7 @@ def artifacts(
 
 @app.command()
 def image(
-    base: Annotated[
-        str | None, typer.Option(help="Base image instead of the pinned one.", envvar="BASE")
-    ] = None,
+    base: Annotated[str | None, typer.Option(help="Base image instead of the pinned one.")] = None,
     which: Annotated[str, typer.Option(help="caffe or torch.")] = "caffe",
     as_json: Json = False,
 ) -> None:

@@ -128,7 +128,10 @@ def assemble(
         places = {x.name for x in layers if x.params} | lacking
         wrong += check_names(model, net.layers, places, job.ignored_layers)
         wrong += _different_copies(layers)
-        wrong += _not_finite(layers) if finite else []
+        strange = _not_finite(layers) if finite else []
+        if strange and not wrong:
+            raise BadInput(f"{job.caffemodel}: {strange[0]}; take another snapshot", strange)
+        wrong += strange
     refuse(job.caffemodel or job.prototxt, wrong)
     return layers
 

@@ -29,7 +29,7 @@ An option of the command line goes before its variable:
 | `DECANT_TORCH_BASE` | what the image of `--gpu` is built on | the base in docker/torch.Dockerfile |
 | `DOCKER_HOST` | the engine | as for `docker` itself |
 | `DECANT_REQUIRE_CONTAINER` | in tests, `1`: to have no engine or image is a failure | skipped |
-| `DECANT_CASES` | in tests: a folder of real nets, with answers | a folder beside the checkout, else skipped |
+| `DECANT_CASES` | in tests: a folder of real nets, with answers | one beside the checkout; or skipped |
 
 `loader.load` and `torch.hub` heed `DECANT_ARTIFACTS` as the commands do.
 """

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 # name -> (file, other names that it needs)
 OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ArgMax": ("argmax", ()),
-    "AvgPool": ("pooling", ("average_pool", "padded", "windows")),
+    "AvgPool": ("pooling", ("WindowPool", "average_pool", "padded", "windows")),
     "Bias": ("scale", ()),
     "DetectionOutput": (
         "detection",
@@ -27,7 +27,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "LSTM": ("recurrent", ("is_real", "lstm", "lstm_step")),
     "LSTMUnit": ("recurrent", ("lstm_step",)),
     "MVN": ("mvn", ()),
-    "MaxPool": ("pooling", ("max_pool", "padded", "windows")),
+    "MaxPool": ("pooling", ("WindowPool", "max_pool", "padded", "windows")),
     "MaxPoolMask": ("pooling", ()),
     "Normalize": ("normalize", ()),
     "PSROIPooling": ("roi", ("bins", "psroi_pool", "rounded")),
@@ -41,7 +41,8 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Scale": ("scale", ()),
     "SpatialPyramidPool": ("pooling", ("average_pool", "max_pool", "padded", "pyramid", "windows")),
     "Unpool": ("resampling", ("unpool",)),
-    "WideMaxPoolMask": ("pooling", ("max_pool_mask", "padded", "windows")),
+    "WideMaxPoolMask": ("pooling", ("WindowPool", "max_pool_mask", "padded", "windows")),
+    "WindowPool": ("pooling", ()),
     "average_pool": ("pooling", ()),
     "between": ("roi", ()),
     "bins": ("roi", ()),

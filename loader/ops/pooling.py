@@ -92,8 +92,8 @@ def pyramid(x: torch.Tensor, levels: int, maximum: bool) -> torch.Tensor:
     return parts[0] if levels == 1 else torch.cat([part.flatten(1) for part in parts], 1)
 
 
-class MaxPool(nn.Module):
-    """Max pooling with any stride and pad."""
+class WindowPool(nn.Module):
+    """What pools of any stride and pad have in common."""
 
     def __init__(
         self,
@@ -104,23 +104,17 @@ class MaxPool(nn.Module):
     ) -> None:
         super().__init__()
         self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
+
+
+class MaxPool(WindowPool):
+    """Max pooling with any stride and pad."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return max_pool(x, self.kernel, self.stride, self.pad, self.up)
 
 
-class AvgPool(nn.Module):
+class AvgPool(WindowPool):
     """Average pooling with any stride and pad."""
-
-    def __init__(
-        self,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        pad: tuple[int, int],
-        up: bool = True,
-    ) -> None:
-        super().__init__()
-        self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return average_pool(x, self.kernel, self.stride, self.pad, self.up)
@@ -144,18 +138,8 @@ class MaxPoolMask(nn.Module):
         return values, index.to(x.dtype)
 
 
-class WideMaxPoolMask(nn.Module):
+class WideMaxPoolMask(WindowPool):
     """Max pooling with any stride and pad, and where the maxima were."""
-
-    def __init__(
-        self,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        pad: tuple[int, int],
-        up: bool = True,
-    ) -> None:
-        super().__init__()
-        self.kernel, self.stride, self.pad, self.up = kernel, stride, pad, up
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return max_pool_mask(x, self.kernel, self.stride, self.pad, self.up)

@@ -130,3 +130,13 @@ def test_odd_bounds_and_probes_are_refused(folder: Path, tmp_path: Path) -> None
     np.savez(tmp_path / "p.npz", **{"conv1": np.ones(3), "probe/data": np.ones((1, 3, 8, 8))})
     done = run("compare", str(folder), "p.npz", cwd=tmp_path, code=2)
     assert "'data'" in done.stderr.splitlines()[-1]
+
+
+def test_a_fixed_batch_is_not_compared_with_another(tmp_path: Path) -> None:
+    from tests.commands.test_classify import fixed_batch
+    from tests.commands.test_generated import write
+
+    run("convert", *write(tmp_path, fixed_batch()), "--no-report", cwd=tmp_path)
+    np.savez(tmp_path / "one.npz", **{"probe/data": np.ones((1, 1, 12, 12), np.float32)})
+    done = run("compare", "artifacts/net", "one.npz", cwd=tmp_path, code=2)
+    assert "cannot be compared" in done.stderr.splitlines()[-1]

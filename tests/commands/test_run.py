@@ -159,3 +159,33 @@ def test_a_model_of_the_catalog_is_inspected_by_its_name(tmp_path: Path) -> None
     done = run("doctor", "--catalog", "own.yaml", "--json", cwd=tmp_path)
     found = {item["what"]: item for item in json.loads(done.stdout)["findings"]}
     assert found["catalog"]["fine"] and "0 models" in found["catalog"]["text"]
+
+
+def test_a_wrong_device_is_said_before_an_engine_is_asked(tmp_path: Path) -> None:
+    words = ("convert", "lenet_digits", "--engine", "caffe", "--device", "gpu")
+    done = run(*words, cwd=tmp_path, code=2, DOCKER_HOST="unix:///nowhere.sock")
+    assert "--device 'gpu'" in done.stderr.splitlines()[-1]
+
+
+def test_what_needs_pictures_says_so_where_there_are_none(tmp_path: Path) -> None:
+    run("convert", *write(tmp_path), "--no-report", cwd=tmp_path)
+    done = run("validate", "net", "--limit", "3", cwd=tmp_path)
+    assert "--limit: see --data" in done.stderr
+
+
+def test_a_net_of_several_inputs_is_no_classifier_to_validate(tmp_path: Path) -> None:
+    both = inputs_text({"data": (1, 3, 8, 8), "more": (1, 3, 8, 8)})
+    text = both + layer("sum", "Eltwise", ["data", "more"], ["sum"])
+    text += layer("fc", "InnerProduct", ["sum"], ["fc"], "inner_product_param { num_output: 3 }")
+    write(tmp_path, text)
+    (tmp_path / "own.yaml").write_text(
+        "models:\n  two:\n    module: generated\n    licence: none\n    citation: none\n"
+        "    prototxt: {file: net.prototxt}\n    caffemodel: {file: net.caffemodel}\n"
+        "    input: {blob: data, shape: [3, 8, 8]}\n"
+        "    preprocessing: {channel_order: BGR, mean: [0.0, 0.0, 0.0], scale: 1.0, resize: [8, 8]}\n"
+    )
+    own = ("--catalog", "own.yaml")
+    run("convert", "two", "--engine", "reader", "--no-report", *own, cwd=tmp_path)
+    pictures = str(ROOT / "models/lenet_digits/validation")
+    done = run("validate", "two", "--data", pictures, *own, cwd=tmp_path, code=2)
+    assert "its inputs are data, more" in done.stderr.splitlines()[-1]

@@ -18,7 +18,7 @@ from dumper import dumpfile
 from dumper.dumpfile import Dump
 from loader import artifact, parity, safetensors_file
 from loader.comparison import Comparison, Values
-from loader.errors import ArtifactMissing, IntegrityError, MappingError, UsageError
+from loader.errors import ArtifactMissing, BadInput, IntegrityError, MappingError, UsageError
 from loader.layers.rule import same_shape
 from loader.mapping import map_parameters
 from loader.tracing import CaffeMap
@@ -173,6 +173,14 @@ def test_an_artifact_is_whole_or_not_there(tmp_path: Path) -> None:
     assert (folder / "SHA256SUMS").read_text() == before
     assert artifact.verify(folder)["name"] == "x"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_an_empty_probe_in_a_dump_proves_nothing() -> None:
+    dump = dumpfile.read(REFERENCE)
+    net = filled(dump)
+    dump.probe = {name: array[:0] for name, array in dump.probe.items()}
+    with pytest.raises(BadInput, match="proves nothing"):
+        measure(dump, net)
 
 
 def test_a_folder_of_somebodys_files_is_not_replaced(tmp_path: Path) -> None:

@@ -76,7 +76,6 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
-    from loader.probe import make_probe
 
     net = read_deploy(inputs, shapes or {}, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -88,17 +87,24 @@ def run(
         check(job, net, known)
     choice = choose(engine, net, foreign)
     progress.note(f"engine {choice.name}: {choice.reason}")
-    runs = parity and choice.name == "caffe"
-    # the reader runs nothing: it needs no probe, but one that was given says the shapes
-    job = replace(job, probe=(arrays or make_probe(net, known)) if runs else {})
     if not foreign:
         refuse_side_effects(net)
-    dump = _engine(choice.name)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-    result = (
-        dump(job, out, progress) if out else _into_cache(dump, job, inputs, choice.name, progress)
-    )
+
+    def dump(job: Job) -> StageOne:
+        engine = _engine(choice.name)
+        if out:
+            return engine(job, out, progress)
+        return _into_cache(engine, job, inputs, choice.name, progress)
+
+    if parity and choice.name == "caffe":
+        from commands.probing import probed
+
+        result = probed(job, inputs.model, known, probe, dump, progress)
+    else:
+        # the reader runs nothing: it needs no probe, but one that was given says the shapes
+        result = dump(replace(job, probe={}))
     result.inputs = known
     for note in result.notes:
         if note not in net.notes:
@@ -114,10 +120,11 @@ def _input(
     plugins: Plugins | None,
 ) -> tuple[dict[str, Shape], dict[str, np.ndarray]]:
     """(the shapes of the inputs, as far as they are known; the probe, if `file` has it)."""
-    from loader.probe import make_probe
+    from loader.probe_file import read
 
     if file is not None:
-        given = make_probe(net, shapes, file)
+        rules = plugins.rules if plugins else {}
+        given = read(net, file, shapes, rules, _weight_shapes(inputs.caffemodel))
         return {blob: array.shape for blob, array in given.items()}, given
     return input_shapes(inputs, net, shapes, plugins), {}
 

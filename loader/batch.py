@@ -1,4 +1,8 @@
-"""How many pictures a net takes at once: any number, or those that its definition counts on."""
+"""How many pictures a net takes at once: any number, or those that its definition counts on.
+
+The first axis of what a recurrent layer reads is time, whose length Caffe settles when it builds the
+net (recurrent_layer.cpp: "input number of timesteps changed"): a net counts on it too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,11 @@ if TYPE_CHECKING:
     from loader.graph import Net
     from loader.layers.rule import Rule
     from loader.plan import BlobShapes, Outline
+
+# the types whose first axis is time
+RECURRENT = ("LSTM", "RNN")
+# what they do shows on several rows only
+PICK_ROWS = ("BatchReindex", "Filter")
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -45,7 +54,7 @@ def input_shapes(
     """Each input's shape: `given`, else as declared, None where neither says one.
 
     Of inputs that are not given, the batch is that of the given ones, else one picture; or the
-    declared one, if the net counts on that.
+    declared one, if the net counts on that or picks rows out of it.
     """
     declared: dict[str, Shape | None] = {
         name: given.get(name) or shape for name, shape in net.inputs.items()
@@ -54,7 +63,8 @@ def input_shapes(
     rest = {name: shape for name, shape in net.inputs.items() if shape and name not in given}
     if batch is None or not rest:
         return declared
-    wanted = {**declared, **with_batch(rest, batch, _stated(net, given, batch) or 1)}
+    least = batch if any(layer.type in PICK_ROWS for layer in net.layers) else 1
+    wanted = {**declared, **with_batch(rest, batch, _stated(net, given, batch) or least)}
     one, other = _known(declared), _known(wanted)
     whole = len(one) == len(declared)
     if one != other and whole and changes(net, one, other, plugins, blobs):
@@ -106,8 +116,30 @@ def changes(
     makers = {"Reshape", *(plugins or {})}
     if len(tried.refused) > len(found.refused) or _reshaped(net, found, tried, makers):
         return True
+    if _steps(net, found) != _steps(net, tried):
+        return True
     # as many rows as pictures in a weight
     return found.blobs != tried.blobs
+
+
+def _steps(net: Net, found: Outline) -> list[int | None]:
+    """How many time steps each recurrent layer takes: as many as it gives."""
+    return [
+        tops[0][0] if tops and tops[0] else None
+        for layer, tops in zip(net.layers, found.tops.values(), strict=True)
+        if layer.type in RECURRENT
+    ]
+
+
+def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = None) -> bool:
+    """Whether at these shapes time is not as long as the definition says."""
+    from loader.plan import outline
+
+    declared = {name: net.inputs[name] or shape for name, shape in shapes.items()}
+    if not any(layer.type in RECURRENT for layer in net.layers):
+        return False
+    found, tried = (outline(net, one, plugins) for one in (declared, shapes))
+    return _steps(net, found) != _steps(net, tried)
 
 
 def _reshaped(net: Net, found: Outline, tried: Outline, makers: set[str]) -> bool:

@@ -81,6 +81,7 @@ def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside
     labels = _labels(net)
     layers: list[Layer] = []
     inputs: dict[str, Shape | None] = {}
+    transforms: dict[str, Message] = {}
     notes, unknown = list(net.notes), []
     # values that go with the losses: their own, and all that is made of them
     gone = set(labels)
@@ -93,6 +94,8 @@ def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside
                 if found is None:
                     unknown.append(f"line {layer.line}: layer {layer.name!r}: {top!r}")
                 inputs[top] = found
+                if at == 0 and layer.type in PICTURES:
+                    transforms[top] = layer.fields.message("transform_param")
                 name = layer.name if number == 0 else f"{layer.name}_{top}"
                 layers.append(_input(layer, name, top, found or (1,)))
             if tops:
@@ -118,7 +121,9 @@ def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside
             unknown,
         )
     text = to_text(net.name, [layer.fields for layer in layers])
-    changed = replace(net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text)
+    changed = replace(
+        net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text, transforms=transforms
+    )
     check_connections(changed)
     return changed
 
@@ -256,6 +261,29 @@ def _input(layer: Layer, name: str, top: str, shape: Sequence[int]) -> Layer:
         line,
     )
     return Layer(name, "Input", (), (top,), (), fields, line)
+
+
+def with_shapes(net: Net, shapes: Mapping[str, Shape]) -> Net:
+    """The net as if its definition declared these shapes of its inputs."""
+    layers = tuple(_declaring(layer, shapes) for layer in net.layers)
+    text = to_text(net.name, [layer.fields for layer in layers])
+    return replace(net, layers=layers, inputs={**net.inputs, **shapes}, run_text=text)
+
+
+def _declaring(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
+    """An Input layer with a shape for each of its tops; any other as it is."""
+    if layer.type != "Input":
+        return layer
+    line = layer.line
+    found = [
+        _field(
+            "shape", Message([_field("dim", str(size), line) for size in shapes[top]], line), line
+        )
+        for top in layer.tops
+    ]
+    others = [item for item in layer.fields.fields if item.name != "input_param"]
+    fields = Message([*others, _field("input_param", Message(found, line), line)], line)
+    return replace(layer, fields=fields)
 
 
 def _contained(layer: Layer, made: set[str]) -> Layer:

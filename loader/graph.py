@@ -35,7 +35,8 @@ class Layer:
 class Net:
     """`inputs`: input blob -> declared shape, None where it has none. `source`: the text's own tree.
 
-    `run_text`: the deploy form as text, "" where `text` is one already.
+    `run_text`: the deploy form as text, "" where `text` is one already. `transforms`: input blob ->
+    the `transform_param` of the data layer that it was.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Net:
     source: Message
     notes: list[str] = field(default_factory=list)
     run_text: str = ""
+    transforms: dict[str, Message] = field(default_factory=dict)
 
 
 def read_net(path: Path) -> Net:

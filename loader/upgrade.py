@@ -53,6 +53,8 @@ _TRANSFORM = {
     "cropsize": "crop_size",
     "mirror": "mirror",
 }
+# of V1, whose layers held the transform themselves
+_OF_DATA = {"data_param", "image_data_param", "window_data_param"}
 # V1 param messages that keep their name; only these differ between the enum and the type
 _V1_NAMES = {name.upper(): name for name in V1_TYPES.values()} | {
     "INNER_PRODUCT": "InnerProduct",
@@ -165,16 +167,28 @@ def _pad(layer: Message, padding: Message, file: str) -> Message:
 
 
 def _from_v1(layer: Message, file: str) -> Message:
-    """Enum -> type, `param: "w"` -> `param { name: "w" }`; the param messages keep their names."""
-    fields = []
+    """Enum -> type, `param: "w"` -> `param { name: "w" }`; the param messages keep their names.
+
+    What a data layer's own param says of the transform goes before `transform_param`
+    (UpgradeNetDataTransformation): of two Caffe keeps the former.
+    """
+    fields, transform = [], list[Field]()
     for item in layer.fields:
         if item.name == "type" and not item.quoted:
             fields.append(Field("type", _v1_type(item, layer, file), item.line, quoted=True))
         elif item.name == "param" and isinstance(item.value, str):
             inner = Message([Field("name", item.value, item.line, quoted=True)], item.line)
             fields.append(Field("param", inner, item.line))
+        elif item.name in _OF_DATA and isinstance(item.value, Message):
+            parts = item.value.fields
+            transform += [part for part in parts if part.name in _TRANSFORM.values()]
+            kept = [part for part in parts if part.name not in _TRANSFORM.values()]
+            fields.append(Field(item.name, Message(kept, item.value.line), item.line))
         elif item.name not in ("blobs_lr", "weight_decay", "blob_share_mode"):
             fields.append(item)
+    if transform:
+        # the last one counts
+        fields.append(Field("transform_param", Message(transform, layer.line), layer.line))
     return Message(fields, layer.line)
 
 

@@ -41,14 +41,14 @@ def probed(
     job = replace(job, net=net)
     if job.probe:
         progress.note(f"probe: {file}")
-        return _judged(dump(job), progress)
+        return _judged(net, dump(job), progress)
     for seed in range(TRIES):
         chosen = choose(net, shapes, pictures=_pictures(model), seed=seed)
         progress.note(f"probe: {chosen}" + (f"; seed {seed}" if seed else ""))
         result = dump(replace(job, probe=chosen.arrays))
         if not empty(result):
             break
-    return _judged(result, progress)
+    return _judged(net, result, progress)
 
 
 def _settled(net: Net, shapes: Mapping[str, Shape]) -> Net:
@@ -78,9 +78,9 @@ def empty(result: StageOne) -> list[str]:
     ]
 
 
-def _judged(result: StageOne, progress: Progress) -> StageOne:
+def _judged(net: Net, result: StageOne, progress: Progress) -> StageOne:
     """The result; what its probe proves nothing of is said."""
-    nothing, blank = empty(result), _blank(result)
+    nothing, blank, single = empty(result), _blank(result), _of_one_step(net, result)
     if nothing:
         progress.note(
             f"note: layer {_named(nothing)} gave no values with this probe: nothing was compared "
@@ -90,6 +90,11 @@ def _judged(result: StageOne, progress: Progress) -> StageOne:
         progress.note(
             f"note: layer {_named(blank)} gave nothing but zeros (or no finite number) with this "
             "probe, which proves little; --probe FILE.npz takes another"
+        )
+    if single:
+        progress.note(
+            f"note: layer {_named(single)} takes one time step, from a state of zeros: what it does "
+            "with a state was not compared; --input takes more steps"
         )
     return result
 
@@ -106,5 +111,21 @@ def _blank(result: StageOne) -> list[str]:
     ]
 
 
+def _of_one_step(net: Net, result: StageOne) -> list[str]:
+    """Recurrent layers whose state nothing comes of."""
+    from loader.batch import RECURRENT
+
+    given = {
+        layer.name
+        for layer in net.layers
+        if layer.fields.message("recurrent_param").boolean("expose_hidden")
+    }
+    return [
+        layer.name
+        for layer in result.content.layers
+        if layer.type in RECURRENT and layer.name not in given and len(layer.activations[0]) == 1
+    ]
+
+
 def _named(names: list[str]) -> str:
-    return f"{names[0]!r}" + (f" and {len(names) - 1} others" if len(names) > 1 else "")
+    return f"{names[0]!r}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -186,7 +186,7 @@ def _parity_error(name: str, found: Parity, dump_path: Path) -> ParityError:
     return ParityError(
         f"{name}: layer {first.layer!r} ({first.type}) is the first of {len(failed)} that differ from "
         f"Caffe: {first.reason}; no artifact was written, all numbers are in "
-        f"{dump_path.with_name('parity.json')}",
+        f"{dump_path.with_name('parity.json')} (--probe FILE.npz measures on an input of your own)",
         [f"layer {layer.layer!r} ({layer.type}): {layer.reason}" for layer in failed],
     )
 

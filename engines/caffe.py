@@ -200,8 +200,9 @@ def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, 
     if not file.exists():
         reason = judge(ended, todo, "Caffe")
         if ended.status in (134, 139) and not ended.out_of_memory:
+            other = " --probe FILE.npz gives Caffe another input" if job.probe else ""
             raise BadInput(
-                f"{job.caffemodel or job.prototxt}: {reason}; is {job.prototxt} its net?"
+                f"{job.caffemodel or job.prototxt}: {reason}; is {job.prototxt} its net?{other}"
             )
         raise EngineError(reason)
     result = _record(file)

@@ -55,6 +55,8 @@ def role(layer: Layer, position: int) -> Role | None:
         return Role.BOX
     if found is None and kind in (*RECURRENT, "LSTMUnit", "Lstm"):
         return Role.FEATURE
+    if found is None and layer.bottoms[position] == "im_info":
+        return Role.SIZE
     return found
 
 
@@ -72,19 +74,20 @@ class Moved:
 
 @dataclass(frozen=True)
 class Reading:
-    """`layer` takes `moved` for a `role`; `shapes` are those of all its bottoms."""
+    """`layer` takes `moved` for a `role`; `shapes` are those of all its bottoms, where known."""
 
     layer: Layer
     role: Role
     moved: Moved
-    shapes: list[Shape]
+    shapes: list[Shape | None]
 
     @property
     def limit(self) -> int:
-        """Of indices: how many rows there are."""
+        """Of indices: how many rows there are; one where that is not known."""
         if self.layer.type == "Embed":
             return max(1, self.layer.fields.message("embed_param").integer("input_dim", 1))
-        return self.shapes[0][0]
+        rows = self.shapes[0]
+        return rows[0] if rows else 1
 
 
 class Walk:
@@ -135,11 +138,12 @@ class Walk:
             ins = [held.get(bottom) for bottom in layer.bottoms]
             shapes = [known.get(bottom) for bottom in layer.bottoms]
             moved: Sequence[Moved | None] = [None] * len(outs)
-            if any(ins) and None not in shapes:
+            for position, values in enumerate(ins):
+                if values and (taken := role(layer, position)):
+                    yield Reading(layer, taken, values, shapes)
+            if layer.type in _MOVES and any(ins) and None not in (*shapes, *outs):
                 site = _Site(layer, ins, _whole(shapes), _whole(outs), self.values)
-                yield from site.readings()
-                if layer.type in _MOVES and None not in outs:
-                    moved = _MOVES[layer.type](site)
+                moved = _MOVES[layer.type](site)
             known.update(zip(layer.tops, outs, strict=True))
             held.update(zip(layer.tops, moved, strict=True))
 
@@ -168,12 +172,6 @@ class _Site:
     shapes: list[Shape]
     outs: list[Shape]
     values: np.ndarray
-
-    def readings(self) -> Iterator[Reading]:
-        for position, moved in enumerate(self.ins):
-            taken = role(self.layer, position)
-            if taken and moved is not None:
-                yield Reading(self.layer, taken, moved, self.shapes)
 
     def axis(self, message: str, old: str = "axis") -> int:
         """`axis`, or under the name that it had before; 1 where it is not given."""

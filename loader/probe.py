@@ -248,7 +248,7 @@ def _picture_size(walk: Walk) -> tuple[int, int]:
 def _boxes(net: Net, reading: Reading, random: np.random.Generator) -> np.ndarray:
     """Rows of (picture, x1, y1, x2, y2) in pixels of the picture: the whole of it, then parts."""
     shape, features = reading.moved.places.shape, reading.shapes[0]
-    if math.prod(shape[1:]) != 5 or len(features) != 4:
+    if math.prod(shape[1:]) != 5 or features is None or len(features) != 4:
         raise UsageError(
             f"{net.file}: layer {reading.layer.name!r} ({reading.layer.type}) takes "
             f"{shown(shape)} for boxes; give --probe FILE.npz"

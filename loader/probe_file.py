@@ -77,7 +77,9 @@ def _arrays(net: Net, file: Path) -> dict[str, np.ndarray]:
         raise BadInput(f"{file}: not an NPZ of plain arrays ({why}); use numpy.savez") from None
 
 
-def _float32(file: Path, name: str, array: np.ndarray) -> np.ndarray:
+def _float32(file: Path, name: str, array: np.ndarray | bytes) -> np.ndarray:
+    if isinstance(array, bytes):
+        raise BadInput(f"{file}: {name!r} is no array; use numpy.savez")
     if array.dtype.kind not in "fiub":
         raise BadInput(f"{file}: {name!r} holds {array.dtype}; a probe holds real numbers")
     with np.errstate(over="ignore"):

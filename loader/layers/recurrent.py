@@ -19,6 +19,8 @@ def _sequence(site: Site, states: int) -> tuple[Shape, int, bool, bool]:
     x, cont = site.bottom(0), site.bottom(1)
     if len(x) < 2 or cont != x[:2] or outputs < 1:
         raise Refused(f"x of shape {shown(x)} with cont of shape {shown(cont)}")
+    if static and site.bottom(2)[:1] != x[1:2]:
+        raise Refused(f"x of shape {shown(x)} with a static input of shape {shown(site.bottom(2))}")
     return x, outputs, static, expose
 
 

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from loader.batch import filled, fixed_batch, input_shapes, refuse_no_classes
-from loader.deploy import deploy
+from loader.batch import filled, fixed_batch, input_shapes, other_steps, refuse_no_classes
+from loader.deploy import deploy, with_shapes
 from loader.errors import UsageError
 from loader.graph import net_from_text
 from tests.layers.nets import inputs_text, layer
@@ -187,3 +187,67 @@ def test_what_is_no_row_of_classes_for_each_picture(answer: tuple[int, ...]) -> 
         refuse_no_classes(answer, 4)
     for good in ((4, 10), (4, 10, 1, 1), (4, 1, 1, 10)):
         refuse_no_classes(good, 4)
+
+
+RECURRENT = "recurrent_param { num_output: 3 }"
+
+
+def test_a_static_input_has_a_row_for_each_sequence() -> None:
+    """recurrent_layer.cpp: CHECK_EQ(N_, bottom[2]->shape(0)); torch alone would repeat the one row."""
+    shapes = {"data": (2, 3, 8, 8), "cont": (5, 2), "x": (5, 2, 4)}
+    text = inputs_text(shapes) + CONV
+    net = net_from_text(text + layer("l", "LSTM", ["x", "cont", "c"], ["l"], RECURRENT), "net")
+    assert input_shapes(net, {}) == shapes
+    assert fixed_batch(net, shapes) == 2
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "RNN"])
+def test_time_is_counted_on(kind: str) -> None:
+    shapes = {"data": (3, 2, 4, 1), "cont": (3, 2)}
+    text = inputs_text(shapes) + layer("l", kind, ["data", "cont"], ["l"], RECURRENT)
+    net = net_from_text(text, "net")
+    assert input_shapes(net, {}) == shapes
+    assert not other_steps(net, shapes)
+    assert other_steps(net, {"data": (1, 2, 4, 1), "cont": (1, 2)})
+    # the number of sequences is free
+    assert not other_steps(net, {"data": (3, 7, 4, 1), "cont": (3, 7)})
+
+
+def test_frames_that_become_time_are_counted_on_also_in_training() -> None:
+    text = (
+        'layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 6 } '
+        "transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n"
+    )
+    text += layer("k", "Input", [], ["k"], "input_param { shape { dim: 6 dim: 1 } }") + CONV
+    text += layer("r", "Reshape", ["c"], ["r"], "reshape_param { shape { dim: -1 dim: 1 dim: 72 } }")  # fmt: skip
+    text += layer("l", "LSTM", ["r", "k"], ["l"], RECURRENT)
+    net = deploy(net_from_text(text, "net"), {}, {})
+    assert net.inputs == {"data": (6, 3, 8, 8), "k": (6, 1)}
+
+
+@pytest.mark.parametrize("kind", ["Filter", "BatchReindex"])
+def test_layers_that_pick_rows_keep_what_there_is_to_pick_from(kind: str) -> None:
+    shapes = {"data": (4, 3, 8, 8), "which": (4,)}
+    text = inputs_text(shapes) + CONV + layer("p", kind, ["c", "which"], ["p"])
+    net = net_from_text(text, "net")
+    assert input_shapes(net, {}) == shapes
+    assert input_shapes(net, {"data": (2, 3, 8, 8)}) == {"data": (2, 3, 8, 8), "which": (2,)}
+    # it takes any number all the same
+    assert fixed_batch(net, shapes) is None
+
+
+def test_a_definition_that_declares_what_it_is_given() -> None:
+    text = inputs_text({"x": (1, 2, 4), "go_on": (1, 2)})
+    text += layer("l", "LSTM", ["x", "go_on"], ["l"], RECURRENT)
+    shapes = {"x": (5, 2, 4), "go_on": (5, 2)}
+    changed = with_shapes(net_from_text(text, "net"), shapes)
+    again = net_from_text(changed.run_text, "net")
+    assert again.inputs == changed.inputs == shapes
+    assert [(one.name, one.type, one.bottoms, one.tops) for one in again.layers] == [
+        (one.name, one.type, one.bottoms, one.tops) for one in net_from_text(text, "net").layers
+    ]
+    # a legacy header names several inputs of one layer
+    legacy = 'input: "x" input_shape { dim: 1 dim: 2 dim: 4 } input: "go_on" input_shape { dim: 1 dim: 2 }\n'
+    legacy += layer("l", "LSTM", ["x", "go_on"], ["l"], RECURRENT)
+    changed = with_shapes(net_from_text(legacy, "net"), shapes)
+    assert net_from_text(changed.run_text, "net").inputs == shapes

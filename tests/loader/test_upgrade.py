@@ -338,3 +338,21 @@ def test_todays_nets_are_left_alone() -> None:
     assert found.notes == []
     assert found.inputs == {"a": (1, 2)}
     assert found.text == text
+
+
+def test_v1_data_layers_say_the_transform_themselves() -> None:
+    """UpgradeNetDataTransformation: theirs replaces what transform_param says, and is gone from them."""
+    text = (
+        'layers { name: "d" type: IMAGE_DATA top: "d" image_data_param { source: "s" scale: 0.5 '
+        'mean_file: "m" crop_size: 7 mirror: true } transform_param { scale: 2 mean_value: 9 } }'
+    )
+    (layer,) = net_from_text(text, "net").layers
+    param = layer.fields.message("transform_param")
+    assert param.text("scale") == "0.5" and param.text("mean_file") == "m"
+    assert param.integer("crop_size") == 7 and param.boolean("mirror")
+    assert param.texts("mean_value") == ["9"]
+    assert [x.name for x in layer.fields.message("image_data_param").fields] == ["source"]
+    # today's layout has them in one place, and Caffe looks at no other
+    text = 'layer { name: "d" type: "Data" top: "d" data_param { source: "s" scale: 0.5 } }'
+    (layer,) = net_from_text(text, "net").layers
+    assert not layer.fields.has("transform_param")

@@ -178,10 +178,9 @@ def _words(walk: Walk, reading: Reading) -> str:
         return str(reading.role.value)
     moved = reading.moved
     found = walk.values[moved.places[moved.places >= 0]] * moved.scale + moved.shift
-    zeros, count = int((found == 0).sum()), found.size
-    return (
-        f"{reading.role.value} (1, {zeros} of {count} 0)" if zeros else f"{reading.role.value} (1)"
-    )
+    zeros = int((found == 0).sum())
+    rest = f", and 0 in {zeros} of {found.size}" if zeros else ""
+    return f"{reading.role.value} (1{rest})"
 
 
 def _write(net: Net, walk: Walk, reading: Reading, random: np.random.Generator) -> None:

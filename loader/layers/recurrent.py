@@ -21,6 +21,9 @@ def _sequence(site: Site, states: int) -> tuple[Shape, int, bool, bool]:
         raise Refused(f"x of shape {shown(x)} with cont of shape {shown(cont)}")
     if static and site.bottom(2)[:1] != x[1:2]:
         raise Refused(f"x of shape {shown(x)} with a static input of shape {shown(site.bottom(2))}")
+    for state in site.bottoms[2 + static :]:
+        if state[-2:] != (x[1], outputs) or count(state) != x[1] * outputs:
+            raise Refused(f"a state of shape {shown(state)}, not 1 x {x[1]} x {outputs}")
     return x, outputs, static, expose
 
 

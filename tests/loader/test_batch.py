@@ -11,6 +11,7 @@ from loader.batch import filled, fixed_batch, input_shapes, other_steps, refuse_
 from loader.deploy import deploy, with_shapes
 from loader.errors import UsageError
 from loader.graph import net_from_text
+from loader.plan import outline
 from tests.layers.nets import inputs_text, layer
 
 CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip
@@ -199,6 +200,17 @@ def test_a_static_input_has_a_row_for_each_sequence() -> None:
     net = net_from_text(text + layer("l", "LSTM", ["x", "cont", "c"], ["l"], RECURRENT), "net")
     assert input_shapes(net, {}) == shapes
     assert fixed_batch(net, shapes) == 2
+
+
+@pytest.mark.parametrize(("kind", "states"), [("LSTM", 2), ("RNN", 1)])
+def test_a_state_has_a_row_for_each_sequence(kind: str, states: int) -> None:
+    """ShareData wants as many values; torch alone would repeat those of one sequence."""
+    param = "recurrent_param { num_output: 3 expose_hidden: true }"
+    for row, fits in (((1, 2, 3), True), ((1, 1, 3), False), ((1, 2, 1), False), ((2, 3), True)):
+        shapes = {"x": (5, 2, 4), "cont": (5, 2), **{f"s{at}": row for at in range(states)}}
+        tops = ["l", *(f"last{at}" for at in range(states))]
+        text = inputs_text(shapes) + layer("l", kind, list(shapes), tops, param)
+        assert (not outline(net_from_text(text, "net"), shapes).refused) == fits
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "RNN"])

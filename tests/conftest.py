@@ -27,6 +27,12 @@ def cases() -> Path:
     return CASES
 
 
+@pytest.fixture(scope="session")
+def real_nets(cases: Path) -> list[Path]:
+    """A folder for each of them."""
+    return sorted(path.parent for path in cases.glob("*/case.json"))
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache or catalog."""

@@ -175,9 +175,9 @@ def test_nan_and_inf_are_told_apart() -> None:
     assert caffemodel.not_finite(array) == "NaN"
 
 
-def test_real_files_hold_what_real_caffe_read_from_them(cases: Path) -> None:
+def test_real_files_hold_what_real_caffe_read_from_them(real_nets: list[Path]) -> None:
     checked = 0
-    for folder in sorted(cases.iterdir()):
+    for folder in real_nets:
         if not (folder / "truth.json").is_file():
             continue
         model = caffemodel.read(next(folder.glob("net.caffemodel*"))).by_name()

@@ -191,6 +191,7 @@ def examine(
     from engines.reader import parameters
     from loader.conversion import GENERATED, check
     from loader.graph import read_net, refuse_side_effects
+    from loader.plan import known_python
 
     given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"])
     net = stage_one.read_deploy(given, shapes)
@@ -198,7 +199,7 @@ def examine(
     blobs = parameters(net, stage_one.make_job(given, net, {}, ignore))
     if module == GENERATED:
         check(net, blobs, known, None)
-    refuse_side_effects(net)
+    refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     found = Found(known, None, list(net.notes))
     shape = _picture(found.inputs)
     if shape:

@@ -76,6 +76,7 @@ def run(
     """
     from engines.choose import choose
     from loader.graph import refuse_side_effects
+    from loader.plan import known_python
 
     net = read_deploy(inputs, shapes or {}, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -88,7 +89,7 @@ def run(
     choice = choose(engine, net, foreign)
     progress.note(f"engine {choice.name}: {choice.reason}")
     if not foreign:
-        refuse_side_effects(net)
+        refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
 

@@ -47,13 +47,19 @@ def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
 
 def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
     """What keeps stock Caffe from running the net, a line each."""
+    from loader.plan import known_python
     from loader.schema import unknown_to_caffe
 
+    programs = [
+        f"line {layer.line}: layer {layer.name!r}: type Python, whose program the image lacks"
+        for layer in net.layers
+        if known_python(layer) and layer not in plugged
+    ]
     given = [
         f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
         for layer in plugged
     ]
-    return [*unknown_to_caffe(net), *given]
+    return [*unknown_to_caffe(net), *programs, *given]
 
 
 def _by_engine() -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -217,15 +218,16 @@ def owners(net: Net) -> dict[tuple[int, int], tuple[int, int]]:
     return shared
 
 
-def refuse_side_effects(net: Net) -> None:
+def refuse_side_effects(net: Net, known: Collection[str] = ()) -> None:
     """Raise Unsupported for every layer that would read or write files or run code in Caffe.
 
     Looks at the text's own tree as well, if Caffe gets that: upgrades drop fields that it acts on.
+    `known`: names of Python layers that keep the net from Caffe, and are computed here.
     """
     wrong = [
         f"line {layer.line}: layer {layer.name!r}: type {layer.type}"
         for layer in net.layers
-        if layer.type in SIDE_EFFECTS
+        if layer.type in SIDE_EFFECTS and layer.name not in known
     ]
     given = (
         [layer.fields for layer in net.layers]
@@ -239,7 +241,7 @@ def refuse_side_effects(net: Net) -> None:
         for item in message.fields:
             if isinstance(item.value, Message):
                 stack.append((item.value, name))
-            elif item.name in PATHS and item.value:
+            elif item.name in PATHS and item.value and name not in known:
                 wrong.append(f"line {item.line}: layer {name!r}: {item.name}: {item.value!r}")
     if wrong:
         raise Unsupported(

@@ -13,7 +13,7 @@ import numpy as np
 
 from loader.errors import Unsupported, UsageError
 from loader.graph import Layer, Net, outputs, owners
-from loader.layers import LAYERS, REFUSED
+from loader.layers import LAYERS, PYTHON, REFUSED, TRAINING_PYTHON
 from loader.layers.in_place import grows_in_place, never_in_place
 from loader.layers.normalisation import fused_batch_norm
 from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
@@ -32,6 +32,14 @@ def python_type(layer: Layer) -> str:
     if layer.type != "Python":
         return ""
     return f"Python:{layer.fields.message('python_param').text('layer')}"
+
+
+def known_python(layer: Layer) -> Rule | None:
+    """The rule of a Python layer that is known by its module and class."""
+    if layer.type != "Python":
+        return None
+    param = layer.fields.message("python_param")
+    return PYTHON.get(f"{param.text('module')}:{param.text('layer')}")
 
 
 @dataclass(eq=False)
@@ -343,7 +351,9 @@ class _Writer:
             return []
         if item in self.fused:
             return [self.fused[item]]
-        rule = self.rules.get(python_type(layer)) or self.rules.get(layer.type)
+        rule = (
+            self.rules.get(python_type(layer)) or self.rules.get(layer.type) or known_python(layer)
+        )
         if rule is None:
             self._refuse(item, _unsupported(layer))
             return []
@@ -440,11 +450,14 @@ class _Writer:
 
 
 def _unsupported(layer: Layer) -> str:
-    hint = f": {REFUSED[layer.type]}" if layer.type in REFUSED else ""
+    hint = REFUSED.get(layer.type, "")
+    program = ""
     if layer.type == "Python":
         param = layer.fields.message("python_param")
-        hint = f" (module {param.text('module')!r}, layer {param.text('layer')!r}){hint}"
-    return f"the type is not supported{hint}"
+        program = f" (module {param.text('module')!r}, layer {param.text('layer')!r})"
+        # what to do about a program is said once, for all of them
+        hint = TRAINING_PYTHON.get(param.text("module"), "")
+    return f"the type is not supported{program}" + (f": {hint}" if hint else "")
 
 
 def _tied(

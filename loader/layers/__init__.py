@@ -10,11 +10,13 @@ from loader.layers import (
     convolution,
     detection,
     elementwise,
+    faster_rcnn,
     normalisation,
     pooling,
     recurrent,
     resampling,
     shape,
+    yolo,
 )
 from loader.layers.rule import Rule
 
@@ -27,9 +29,11 @@ LAYERS: dict[str, Rule] = {
     "BatchNorm": normalisation.batch_norm,
     "BatchReindex": shape.batch_reindex,
     "Bias": normalisation.bias,
+    "BilinearInterpolate": resampling.bilinear_interpolate,
     "CReLU": activation.crelu,
     "Clip": activation.clip,
     "Concat": shape.concat,
+    "ContinuationIndicator": recurrent.continuation_indicator,
     "Convolution": convolution.convolution,
     "ConvolutionDepthwise": convolution.depthwise,
     "Crop": shape.crop,
@@ -44,6 +48,9 @@ LAYERS: dict[str, Rule] = {
     "Filter": shape.filter_,
     "Flatten": shape.flatten,
     "GRN": normalisation.grn,
+    "HSigmoid": activation.hsigmoid,
+    "HardSigmoid": activation.hard_sigmoid,
+    "HardSwish": activation.hard_swish,
     "Im2col": convolution.im2col,
     "InnerProduct": convolution.inner_product,
     "Interp": resampling.interp,
@@ -51,11 +58,17 @@ LAYERS: dict[str, Rule] = {
     "LSTM": recurrent.lstm,
     "LSTMUnit": recurrent.lstm_unit,
     "Log": activation.log,
+    "Lstm": recurrent.forks_lstm,
     "MVN": normalisation.mvn,
+    "MaxUnPool": resampling.max_unpool,
+    "MergeCrop": shape.merge_crop,
+    "Mish": activation.mish,
     "Normalize": normalisation.normalize,
     "PReLU": activation.prelu,
+    "Pad": shape.pad,
     "Parameter": shape.parameter,
     "Permute": shape.permute,
+    "PixelShuffle": shape.pixel_shuffle,
     "Pooling": pooling.pooling,
     "PSROIPooling": detection.psroi_pooling,
     "Power": activation.power,
@@ -68,20 +81,34 @@ LAYERS: dict[str, Rule] = {
     "ReLU": activation.relu,
     "ReLU6": activation.relu6,
     "Reduction": elementwise.reduction,
+    "Region": yolo.region,
     "Reorg": shape.reorg,
     "Reshape": shape.reshape,
     "Resize": resampling.resize,
+    "Reverse": shape.reverse,
     "SPP": pooling.spp,
     "Scale": normalisation.scale,
+    "SeLu": activation.selu,
     "ShuffleChannel": shape.shuffle_channel,
     "Sigmoid": activation.sigmoid,
+    "Sin": activation.sin,
     "Slice": shape.slice_,
     "Softmax": elementwise.softmax,
     "Swish": activation.swish,
     "TanH": activation.tanh,
     "Threshold": activation.threshold,
     "Tile": shape.tile,
+    "Transpose": shape.transpose,
+    "Unpooling": resampling.unpooling,
     "Upsample": resampling.upsample,
+    "YoloDetectionOutput": yolo.yolo_detection_output,
+    "Yolov3DetectionOutput": yolo.yolov3_detection_output,
+}
+
+# Python layers by module and class; a plugin for the class comes first.
+PYTHON: dict[str, Rule] = {
+    "layers.text_proposal_layer:ProposalLayer": faster_rcnn.text_proposal_layer,
+    "rpn.proposal_layer:ProposalLayer": faster_rcnn.proposal_layer,
 }
 
 # Types without a rule on purpose, and what a person can do.
@@ -89,4 +116,13 @@ REFUSED = {
     "Python": "it runs a program of its own: write it as a torch module and give --layer-plugin",
     "MultiBoxLoss": "it is for training: give the deploy file",
     "AnnotatedData": "it is for training: give the deploy file",
+    "TopK": "forks compute different things under this name",
+}
+
+_TRAINING = "it is for training: give the definition for tests (test.prototxt)"
+# Python layers of py-faster-rcnn's training, by module.
+TRAINING_PYTHON = {
+    "roi_data_layer.layer": _TRAINING,
+    "rpn.anchor_target_layer": _TRAINING,
+    "rpn.proposal_target_layer": _TRAINING,
 }

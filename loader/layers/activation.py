@@ -1,5 +1,6 @@
 """One value in, one value out. Sources: layers/{relu,prelu,elu,sigmoid,tanh,absval,bnll,power,exp,log,
-threshold,dropout}_layer.cpp; clip and swish of Caffe's master.
+threshold,dropout}_layer.cpp; clip and swish of Caffe's master; the forks' mish (caffe-yolov3), hardsigmoid
+and hardswish (brocolli-caffe), hsigmoid, selu and sin.
 """
 
 from __future__ import annotations
@@ -184,3 +185,43 @@ def crelu(site: Site) -> Written:
     both = f"torch.cat(({{0}}, -{{0}}), {axis})"
     module = f"nn.LeakyReLU({slope!r})" if slope else "nn.ReLU()"
     return Written(f"{{self}}({both})", [tuple(shape)], module)
+
+
+def mish(site: Site) -> Written:
+    """x * tanh(log(1 + e^x))."""
+    return _module(site, "nn.Mish()")
+
+
+def hard_sigmoid(site: Site) -> Written:
+    """alpha * x + beta, between 0 and 1."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    # two forks, two names of the message
+    names = [name for name in ("hardsigmoid_param", "hard_sigmoid_param") if site.layer.fields.has(name)]
+    param = site.param(names[0] if names else "hardsigmoid_param")
+    alpha, beta = param.number("alpha", 0.2), param.number("beta", 0.5)
+    return _expression(site, f"({{0}} * {alpha!r} + {beta!r}).clamp(0, 1)")
+
+
+def hsigmoid(site: Site) -> Written:
+    """(x + 3) / 6, between 0 and 1."""
+    return _module(site, "nn.Hardsigmoid()")
+
+
+def hard_swish(site: Site) -> Written:
+    """x times (x + 3) / 6, which is cut to 0 and 1."""
+    return _module(site, "nn.Hardswish()")
+
+
+def selu(site: Site) -> Written:
+    """lambda * x, below 0 lambda * alpha * (e^x - 1)."""
+    param = site.param("selu_param")
+    # the defaults are not the same in all forks
+    if not (param.has("alpha") and param.has("lambda")):
+        raise Refused("without alpha and lambda")
+    scale, alpha = param.number("lambda"), param.number("alpha")
+    return _expression(site, f"{scale!r} * nn.functional.elu({{0}}, {alpha!r})")
+
+
+def sin(site: Site) -> Written:
+    """Plain."""
+    return _expression(site, "torch.sin({0})")

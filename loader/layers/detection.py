@@ -2,7 +2,7 @@
 
 Sources: SSD's prior_box_layer.cpp, detection_output_layer.cpp and bbox_util.cpp; Intel's
 prior_box_clustered_layer.cpp; Fast R-CNN's roi_pooling_layer.cpp; R-FCN's psroi_pooling_layer.cpp;
-PVANet's proposal_layer.cpp; ROIAlign as Mask R-CNN defines it.
+PVANet's proposal_layer.cpp; ROIAlign as Mask R-CNN defines it; RefineDet's detection_output_layer.cpp.
 """
 
 from __future__ import annotations
@@ -86,8 +86,10 @@ def _pair(param: Params, both: str, high: str, wide: str) -> list[float]:
 
 
 def detection_output(site: Site) -> Written:
-    """Decode, suppress, keep the best; how many rows come out depends on the data."""
-    site.expect(bottoms=3, tops=1, blobs=0)
+    """Decode, suppress, keep the best; with RefineDet's first stage or without; rows depend on data."""
+    # RefineDet's fourth bottom is the objectness of each prior, its fifth moves the priors
+    refined = len(site.bottoms) in (4, 5)
+    site.expect(bottoms=None if refined else 3, tops=1, blobs=0)
     param = site.param("detection_output_param")
     # what is drawn, and what is written to files besides
     for name in ("save_output_param", "visualize", "visualize_threshold", "save_file"):
@@ -98,13 +100,15 @@ def detection_output(site: Site) -> Written:
     threshold, eta = nms.number("nms_threshold", 0.3), nms.number("eta", 1.0)
     background = param.integer("background_label_id", 0)
     encoded = param.boolean("variance_encoded_in_target")
+    objectness = param.number("objectness_score", 0.01)
     least = param.number("confidence_threshold") if param.has("confidence_threshold") else None
     literals = arguments(
         classes,
         code,
         threshold,
+        objectness=objectness if refined else None,
         background=None if background == 0 else background,
-        share_location=None if share else False,
+        share_location=None if share or refined else False,
         variance_encoded=True if encoded else None,
         confidence=least,
         eta=None if eta == 1 else eta,
@@ -114,16 +118,13 @@ def detection_output(site: Site) -> Written:
     if nms.unread():
         raise Refused(f"nms_param.{nms.unread()[0]} is not supported")
     _check_priors(site, classes, share)
-    return Written(
-        "{self}({0}, {1}, {2})",
-        [(1, 1, 1, 7)],
-        f"DetectionOutput({literals})",
-        ops=("DetectionOutput",),
-    )
+    names = ", ".join(f"{{{number}}}" for number in range(len(site.bottoms)))
+    op = "RefinedDetectionOutput" if refined else "DetectionOutput"
+    return Written(f"{{self}}({names})", [(1, 1, 1, 7)], f"{op}({literals})", ops=(op,))
 
 
 def _check_priors(site: Site, classes: int, share: bool) -> None:
-    offsets, scores, priors = site.bottoms
+    offsets, scores, priors, *first_stage = site.bottoms
     if len(priors) < 3 or priors[0] != 1 or priors[1] != 2 or classes < 1:
         raise Refused(f"priors of shape {shown(priors)} for {classes} classes")
     number = priors[2] // 4
@@ -132,6 +133,11 @@ def _check_priors(site: Site, classes: int, share: bool) -> None:
         raise Refused(
             f"offsets {shown(offsets)} and scores {shown(scores)} for {number} boxes, {classes} classes"
         )
+    if first_stage and not share:
+        raise Refused("share_location: false with a first stage, which moves the priors of all classes")
+    for shape, each in zip(first_stage, (2, 4), strict=False):
+        if shape[:1] != offsets[:1] or count(shape[1:]) != each * number:
+            raise Refused(f"a first stage of shape {shown(shape)} for {number} boxes")
 
 
 def _rois(site: Site, param: Params) -> tuple[Shape, int, float]:

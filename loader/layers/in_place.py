@@ -9,8 +9,9 @@ from loader.layers.rule import Shape
 
 # value by value, or through memory of their own
 ELEMENTWISE = {
-    "AbsVal", "BN", "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Exp", "Log", "MVN",
-    "PReLU", "Power", "ReLU", "ReLU6", "Scale", "Sigmoid", "Softmax", "Swish", "TanH", "Threshold",
+    "AbsVal", "BN", "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Exp", "HSigmoid",
+    "HardSigmoid", "HardSwish", "Log", "MVN", "Mish", "PReLU", "Power", "ReLU", "ReLU6", "Scale", "SeLu",
+    "Sigmoid", "Sin", "Softmax", "Swish", "TanH", "Threshold",
 }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
-"""RNN, LSTM and LSTMUnit. Sources: layers/{recurrent,rnn,lstm,lstm_unit}_layer.cpp.
+"""RNN, LSTM and LSTMUnit; of the forks Lstm (caffe-lstm, CTPN) and ContinuationIndicator.
 
-The state lives between forwards, as in Caffe: only `cont` = 0 resets it.
+Sources: layers/{recurrent,rnn,lstm,lstm_unit}_layer.cpp; the forks' lstm_layer.cu and
+continuation_indicator_layer.cpp. The state lives between forwards, as in Caffe: only `cont` = 0
+resets it.
 """
 
 from __future__ import annotations
@@ -72,3 +74,69 @@ def lstm_unit(site: Site) -> Written:
     if len(c) != 3 or c[0] != 1 or gates != (1, c[1], 4 * c[2]) or cont[:2] != (1, c[1]):
         raise Refused(f"bottoms of shapes {shown(c)}, {shown(gates)}, {shown(cont)}")
     return Written("{self}({0}, {1}, {2})", [c, c], "LSTMUnit()", ops=("LSTMUnit",))
+
+
+def forks_lstm(site: Site) -> Written:
+    """Blobs: W_x (4H, I), W_h (4H, H), b; without a second bottom it begins with zeros each time."""
+    site.expect(tops=1, blobs=3)
+    param, shape = site.param("lstm_param"), site.bottom()
+    # it cuts gradients
+    param.number("clipping_threshold")
+    outputs = param.integer("num_output")
+    if len(site.bottoms) not in (1, 2) or len(shape) < 2 or outputs < 1:
+        raise Refused(f"{len(site.bottoms)} bottoms, the first of shape {shown(shape)}")
+    steps, batch, sequence = _steps(site, shape)
+    inputs = count(shape) // (steps * batch)
+    tensors = {
+        "weight_x": site.blob(0, 4 * outputs, inputs),
+        "weight_h": site.blob(1, 4 * outputs, outputs),
+        "bias": site.blob(2, 4 * outputs),
+    }
+    out = (steps, batch, outputs) if sequence else (steps * batch, outputs)
+    x = "{0}" if sequence else f"{{0}}.reshape(-1, {batch}, {inputs})"
+    after = "" if sequence else ".flatten(0, 1)"
+    if len(site.bottoms) == 1:
+        module = f"FreshLSTM({inputs}, {outputs})"
+        return Written(f"{{self}}({x}){after}", [out], module, tensors, ("FreshLSTM",))
+    if batch != 1 or count(site.bottom(1)) != steps:
+        raise Refused(
+            f"a second bottom of shape {shown(site.bottom(1))} for {steps} steps of {batch} sequences: "
+            "the forks agree for one sequence alone"
+        )
+    call = f"{{self}}({x}, {{1}}.reshape(-1, 1)){after}"
+    return Written(call, [out], f"LSTM({inputs}, {outputs})", tensors, ("LSTM",))
+
+
+def _steps(site: Site, shape: Shape) -> tuple[int, int, bool]:
+    """(T, N, whether the bottom is T x N x ..., as CTPN's layer has it).
+
+    caffe-lstm takes (T N) x ... and a batch_size instead; of a bottom of four axes, which it had when
+    all blobs had four, the weights say whose it is.
+    """
+    param = site.param("lstm_param")
+    batch, axes = param.integer("batch_size", 1), len(shape)
+    apart = axes == 3
+    if axes > 3 and site.blobs:
+        apart = count(site.blobs[0].shape[1:]) != count(shape[1:])
+    if apart and not param.has("batch_size"):
+        return shape[0], shape[1], True
+    if batch < 1 or shape[0] % batch:
+        raise Refused(f"batch_size {batch} of shape {shown(shape)}")
+    return shape[0] // batch, batch, False
+
+
+def continuation_indicator(site: Site) -> Written:
+    """time_step x batch: 0 in the first step, 1 in all others; the batch is the bottom's, if it has one."""
+    site.expect(tops=1, blobs=0)
+    param = site.param("continuation_indicator_param")
+    steps, batch = param.integer("time_step"), param.integer("batch_size")
+    if len(site.bottoms) > 1 or (site.bottoms and param.has("batch_size")):
+        raise Refused("a bottom with batch_size: forks take one or the other for the batch")
+    axis = site.axis(param.integer("axis"), site.bottom()) if site.bottoms else 0
+    batch = site.bottom()[axis] if site.bottoms else batch
+    if min(steps, batch) < 1:
+        raise Refused(f"time_step {steps}, batch_size {batch}")
+    call = f"continuation({steps}, {batch})"
+    if site.bottoms:
+        call = f"continuation({steps}, {{0}}.size({axis})).to({{0}})"
+    return Written(call, [(steps, batch)], ops=("continuation",))

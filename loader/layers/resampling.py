@@ -1,7 +1,8 @@
-"""Upsample, Interp and Resize, which only forks have.
+"""Upsample, Unpooling, Interp and Resize, which only forks have.
 
 Sources: SegNet's and YOLO's upsample_layer.cpp (two layers of one name), DeepLab's interp_layer.cpp,
-the resize_layer.cpp of caffe-windows.
+the resize_layer.cpp of caffe-windows, DeconvNet's unpooling_layer.cpp, brocolli-caffe's maxunpool_layer.cpp
+and bilinear_interpolate_layer.cpp.
 """
 
 from __future__ import annotations
@@ -39,10 +40,72 @@ def _unpool(site: Site, param: Params, shape: Shape) -> Written:
         both = param.integer("scale", 2)
         high = shape[2] * param.integer("scale_h", both) - param.boolean("pad_out_h")
         wide = shape[3] * param.integer("scale_w", both) - param.boolean("pad_out_w")
+    return _unpooled(shape, high, wide)
+
+
+def _unpooled(shape: Shape, high: int, wide: int) -> Written:
     if high < shape[2] or wide < shape[3]:
         raise Refused(f"from {shown(shape)} to {high} x {wide}")
     module = f"Unpool({high}, {wide})"
     return Written("{self}({0}, {1})", [(*shape[:2], high, wide)], module, ops=("Unpool",))
+
+
+def unpooling(site: Site) -> Written:
+    """DeconvNet's: every value to the place that a pooling's mask names."""
+    shape, param = _picture(site), site.param("unpooling_param")
+    method = param.choice("unpool", ("MAX", "AVE", "TILE"), "MAX")
+    if method != "MAX" or len(site.bottoms) != 2:
+        raise Refused(f"unpool: {method} of {len(site.bottoms)} bottoms; MAX with a mask is converted")
+    site.expect(bottoms=2, tops=1, blobs=0)
+    if site.bottom(1) != shape:
+        raise Refused(f"a mask of shape {shown(site.bottom(1))} for {shown(shape)}")
+    kernel, stride, pads = (
+        _size(param, "kernel_size", "kernel", 0),
+        _size(param, "stride", "stride", 1),
+        _size(param, "pad", "pad", 0),
+    )
+    size = _size(param, "unpool_size", "unpool", 0)
+    if min(size) < 1:
+        size = [
+            (inner - 1) * step + window - 2 * edge
+            for inner, step, window, edge in zip(shape[2:], stride, kernel, pads, strict=True)
+        ]
+    return _unpooled(shape, *size)
+
+
+def _size(param: Params, both: str, stem: str, default: int) -> list[int]:
+    """(height, width): `both`, or the stem with _h and _w."""
+    if param.has(f"{stem}_h") or param.has(f"{stem}_w"):
+        return [param.integer(f"{stem}_h"), param.integer(f"{stem}_w")]
+    return [param.integer(both, default)] * 2
+
+
+def max_unpool(site: Site) -> Written:
+    """Every value to the place that a pooling's mask names, in a picture of the size given."""
+    shape, param = _picture(site), site.param("max_unpool_param")
+    site.expect(bottoms=2, tops=1, blobs=0)
+    if site.bottom(1) != shape:
+        raise Refused(f"a mask of shape {shown(site.bottom(1))} for {shown(shape)}")
+    return _unpooled(shape, param.integer("dst_h"), param.integer("dst_w"))
+
+
+def bilinear_interpolate(site: Site) -> Written:
+    """Bilinear to a size or by a factor, corner to corner unless align_corners is false."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    shape, param = _picture(site), site.param("bilinear_interpolate_param")
+    corners = param.boolean("align_corners", True)
+    factor = param.number("scale_factor", 1.0)
+    sized = param.has("dst_h") or param.has("dst_w")
+    if sized == param.has("scale_factor"):
+        raise Refused("dst_h and dst_w, or scale_factor: one of both")
+    size = [param.integer("dst_h", shape[2]), param.integer("dst_w", shape[3])]
+    if not sized:
+        size = [int(side * factor) for side in shape[2:]]
+    if min(size) < 1 or min(shape[2:]) < 2 or (corners and min(size) < 2):
+        raise Refused(f"{shown(shape)} to {shown(size)}")
+    literals = f'({size[0]}, {size[1]}), mode="bilinear", align_corners={corners}'
+    call = f"nn.functional.interpolate({{0}}, {literals})"
+    return Written(call, [(*shape[:2], *size)])
 
 
 def interp(site: Site) -> Written:

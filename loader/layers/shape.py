@@ -1,6 +1,7 @@
 """Values stay, their places change: Concat, Slice, Crop, Reshape, Flatten, Tile, Permute, Reorg ...
 
-Sources: layers/{concat,slice,crop,reshape,flatten,tile,batch_reindex,filter,parameter}_layer.cpp.
+Sources: layers/{concat,slice,crop,reshape,flatten,tile,batch_reindex,filter,parameter}_layer.cpp; the
+forks' transpose and reverse (CTPN), mergecrop (Caffe for OpenCL), pixelshuffle and pad (brocolli-caffe).
 """
 
 from __future__ import annotations
@@ -207,3 +208,83 @@ def reorg(site: Site) -> Written:
         raise Refused(f"stride {stride} of shape {shown(shape)}")
     out = (shape[0], shape[1] * stride**2, shape[2] // stride, shape[3] // stride)
     return Written("{self}({0})", [out], f"Reorg({arguments(stride)})", ops=("Reorg",))
+
+
+def transpose(site: Site) -> Written:
+    """CTPN's Transpose: all axes, in the order that `dim` names."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    shape = site.bottom()
+    param = site.param("transpose_param")
+    if not param.has("dim"):
+        raise Refused("no dim: forks without it compute other things under this name")
+    order = param.integers("dim")
+    if sorted(order) != list(range(len(shape))):
+        raise Refused(f"dim {order} of {len(shape)} axes")
+    out = tuple(shape[axis] for axis in order)
+    return Written(f"{{0}}.permute({', '.join(map(str, order))})", [out])
+
+
+def reverse(site: Site) -> Written:
+    """The axis (the first one where none is named), from its end to its beginning."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    shape = site.bottom()
+    axes = [site.axis(axis, shape) for axis in site.param("reverse_param").integers("axis") or [0]]
+    if len(set(axes)) < len(axes):
+        raise Refused(f"axis {axes}")
+    return Written(f"{{0}}.flip({', '.join(map(str, axes))})", [shape])
+
+
+def merge_crop(site: Site) -> Written:
+    """U-Net's: the middle of the second bottom, behind the first's channels or added to it."""
+    site.expect(bottoms=2, tops=1, blobs=0)
+    param, shape, other = site.param("mergecrop_param"), site.bottom(), site.bottom(1)
+    param.integers("backward")
+    if 0 in param.integers("forward"):
+        raise Refused("forward: 0")
+    stack = param.choice("operation", ("STACK", "ADD"), "STACK") == "STACK"
+    # the published kernel mixes up channels of other numbers
+    if len(shape) < 3 or shape[:2] != other[:2] or len(shape) != len(other):
+        raise Refused(f"bottoms of shapes {shown(shape)}, {shown(other)}; the channels must be as many")
+    if any(small > large for small, large in zip(shape[2:], other[2:], strict=True)):
+        raise Refused(f"{shown(other)} cropped to {shown(shape)}")
+    if stack:
+        out = (shape[0], 2 * shape[1], *shape[2:])
+        return Written("torch.cat(({0}, middle_of({1}, {0})), 1)", [out], ops=("middle_of",))
+    return Written("{0} + middle_of({1}, {0})", [shape], ops=("middle_of",))
+
+
+def pixel_shuffle(site: Site) -> Written:
+    """factor x factor channels become places."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    shape, factor = site.bottom(), site.param("pixelshuffle_param").integer("upscale_factor")
+    if len(shape) != 4 or factor < 1 or shape[1] % factor**2:
+        raise Refused(f"upscale_factor {factor} of shape {shown(shape)}")
+    out = (shape[0], shape[1] // factor**2, shape[2] * factor, shape[3] * factor)
+    return Written("{self}({0})", [out], f"nn.PixelShuffle({factor})")
+
+
+_PADS = {"CONSTANT": "constant", "REPLICATE": "replicate", "REFLECT": "reflect"}
+
+
+def pad(site: Site) -> Written:
+    """Values around the picture; cut off on all four sides where all four pads are below 0."""
+    site.expect(bottoms=1, tops=1, blobs=0)
+    param, shape = site.param("pad_param"), site.bottom()
+    pads = [param.integer(name) for name in ("pad_l", "pad_r", "pad_u", "pad_d")]
+    kind = param.choice("pad_type", tuple(_PADS), "CONSTANT")
+    value = param.number("pad_value", 0.0)
+    if len(shape) != 4 or not (min(pads) >= 0 or max(pads) < 0):
+        raise Refused(f"pads {pads} of shape {shown(shape)}; all at least 0, or all below")
+    high, wide = shape[2] + pads[2] + pads[3], shape[3] + pads[0] + pads[1]
+    reflected = kind == "REFLECT" and (max(pads[:2]) >= shape[3] or max(pads[2:]) >= shape[2])
+    if min(high, wide) < 1 or reflected:
+        raise Refused(f"pads {pads} of shape {shown(shape)}")
+    # Caffe looks at the kind only where there is something to fill
+    mode = "constant" if max(pads) < 0 else _PADS[kind]
+    literals = arguments(
+        tuple(pads),
+        mode=mode if mode != "constant" else None,
+        value=value if value and mode == "constant" else None,
+    )
+    out = (*shape[:2], high, wide)
+    return Written(f"nn.functional.pad({{0}}, {literals})", [out])

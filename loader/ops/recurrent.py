@@ -91,7 +91,7 @@ class LSTM(nn.Module):
             gates = gates + nn.functional.linear(more[0].flatten(1), self.weight_static)
         zeros = x.new_zeros(1, x.size(1), self.weight_h.size(1))
         h, c = more[-2:] if self.expose else self.state or (zeros, zeros)
-        out, h, c = lstm(gates, cont, self.weight_h, h, c)
+        out, h, c = lstm(gates, cont.to(gates), self.weight_h, h, c)
         if self.expose:
             return out, h, c
         if is_real(x) is True:
@@ -125,9 +125,33 @@ class RNN(nn.Module):
             inputs = inputs + nn.functional.linear(more[0].flatten(1), self.weight_static)
         zeros = x.new_zeros(1, x.size(1), self.weight_h.size(1))
         h = more[-1] if self.expose else zeros if self.state is None else self.state
-        out, h = rnn(inputs, cont, self.weight_h, self.weight_o, self.bias_o, h)
+        out, h = rnn(inputs, cont.to(inputs), self.weight_h, self.weight_o, self.bias_o, h)
         if self.expose:
             return out, h
         if is_real(x) is True:
             self.state = h.detach()
+        return out
+
+
+@torch.fx.wrap
+def continuation(steps: int, batch: int) -> torch.Tensor:
+    """steps x batch: 0 in the first step, 1 in all others."""
+    marks = torch.ones(steps, batch)
+    marks[0] = 0
+    return marks
+
+
+class FreshLSTM(nn.Module):
+    """x T x N x ... -> h T x N x H; every forward begins with zeros, as in the forks' Lstm."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.weight_x = nn.Parameter(torch.zeros(4 * hidden, inputs))
+        self.weight_h = nn.Parameter(torch.zeros(4 * hidden, hidden))
+        self.bias = nn.Parameter(torch.zeros(4 * hidden))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gates = nn.functional.linear(x.flatten(2), self.weight_x, self.bias)
+        zeros = x.new_zeros(1, x.size(1), self.weight_h.size(1))
+        out, _, _ = lstm(gates, x.new_ones(x.shape[:2]), self.weight_h, zeros, zeros)
         return out

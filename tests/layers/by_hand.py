@@ -359,3 +359,89 @@ def proposal(
         ):
             kept.append(item)
     return np.array([[0, *item[:4]] for item in kept]), np.array([item[4] for item in kept])
+
+
+def forks_lstm(x: np.ndarray, blobs: list[np.ndarray], batch: int | None = None) -> np.ndarray:
+    """lstm_layer.cu of caffe-lstm and of CTPN, without a second bottom: gates i, f, o, g."""
+    weight_x, weight_h, bias = (blob.astype(np.float64) for blob in blobs)
+    hidden = weight_h.shape[1]
+    steps = len(x) // batch if batch else x.shape[0]
+    sequences = batch or x.shape[1]
+    x = x.reshape(steps, sequences, -1)
+    out = np.zeros((steps, sequences, hidden))
+    for n in range(sequences):
+        h, c = np.zeros(hidden), np.zeros(hidden)
+        for t in range(steps):
+            gates = weight_x @ x[t, n] + bias + (weight_h @ h if t > 0 else 0)
+            i, f, o = (
+                1 / (1 + np.exp(-gates[k * hidden : (k + 1) * hidden])) for k in range(3)
+            )
+            c = (f * c if t > 0 else 0) + i * np.tanh(gates[3 * hidden :])
+            h = o * np.tanh(c)
+            out[t, n] = h
+    return out.reshape(-1, hidden) if batch else out
+
+
+def merge_crop(a: np.ndarray, b: np.ndarray, add: bool = False) -> np.ndarray:
+    """mergecrop_layer.cu."""
+    channels = a.shape[1]
+    out = np.zeros((a.shape[0], channels * (1 if add else 2), *a.shape[2:]))
+    top, left = (b.shape[2] - a.shape[2]) // 2, (b.shape[3] - a.shape[3]) // 2
+    for n in range(a.shape[0]):
+        for c in range(channels):
+            for h in range(a.shape[2]):
+                for w in range(a.shape[3]):
+                    value = b[n, c, h + top, w + left]
+                    out[n, c, h, w] = a[n, c, h, w] + (value if add else 0)
+                    if not add:
+                        out[n, channels + c, h, w] = value
+    return out
+
+
+def pad(x: np.ndarray, left: int, right: int, up: int, down: int, kind: str, value: float = 0) -> np.ndarray:
+    """pad_layer.cpp."""
+    height, width = x.shape[2:]
+    out = np.zeros((*x.shape[:2], height + up + down, width + left + right))
+    for i in range(out.shape[2]):
+        for j in range(out.shape[3]):
+            h, w = i - up, j - left
+            inside = 0 <= h < height and 0 <= w < width
+            if kind == "REPLICATE":
+                h, w = min(max(h, 0), height - 1), min(max(w, 0), width - 1)
+            if kind == "REFLECT":
+                h, w = abs(h), abs(w)
+                h, w = min(h, 2 * height - 2 - h), min(w, 2 * width - 2 - w)
+            out[:, :, i, j] = x[:, :, h, w] if inside or kind != "CONSTANT" else value
+    return out
+
+
+def pixel_shuffle(x: np.ndarray, factor: int) -> np.ndarray:
+    """pixelshuffle_layer.cpp."""
+    n, c, height, width = x.shape
+    out = np.zeros((n, c // factor**2, height * factor, width * factor))
+    for p in range(out.shape[1]):
+        for y in range(factor):
+            for z in range(factor):
+                q = p * factor * factor + y * factor + z
+                for i in range(height):
+                    for j in range(width):
+                        out[:, p, i * factor + y, j * factor + z] = x[:, q, i, j]
+    return out
+
+
+def bilinear(x: np.ndarray, height: int, width: int, corners: bool) -> np.ndarray:
+    """bilinear_interpolate_layer.cpp."""
+    n, c, rows, columns = x.shape
+    out = np.zeros((n, c, height, width))
+    for i in range(height):
+        y = i * (rows - 1) / (height - 1) if corners else rows / height * (i + 0.5) - 0.5
+        y = max(min(y, rows - 1), 0)
+        top = min(math.floor(y), rows - 2)
+        for j in range(width):
+            z = j * (columns - 1) / (width - 1) if corners else columns / width * (j + 0.5) - 0.5
+            z = max(min(z, columns - 1), 0)
+            left = min(math.floor(z), columns - 2)
+            upper = (left + 1 - z) * x[:, :, top, left] + (z - left) * x[:, :, top, left + 1]
+            lower = (left + 1 - z) * x[:, :, top + 1, left] + (z - left) * x[:, :, top + 1, left + 1]
+            out[:, :, i, j] = (top + 1 - y) * upper + (y - top) * lower
+    return out

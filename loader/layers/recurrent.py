@@ -78,7 +78,6 @@ def lstm_unit(site: Site) -> Written:
 
 def forks_lstm(site: Site) -> Written:
     """Blobs: W_x (4H, I), W_h (4H, H), b; without a second bottom it begins with zeros each time."""
-    site.expect(tops=1, blobs=3)
     param, shape = site.param("lstm_param"), site.bottom()
     # it cuts gradients
     param.number("clipping_threshold")
@@ -86,6 +85,12 @@ def forks_lstm(site: Site) -> Written:
     if len(site.bottoms) not in (1, 2) or len(shape) < 2 or outputs < 1:
         raise Refused(f"{len(site.bottoms)} bottoms, the first of shape {shown(shape)}")
     steps, batch, sequence = _steps(site, shape)
+    if len(site.bottoms) == 2 and (batch != 1 or count(site.bottom(1)) != steps):
+        raise Refused(
+            f"a second bottom of shape {shown(site.bottom(1))} for {steps} steps of {batch} sequences: "
+            "the forks agree for one sequence alone"
+        )
+    site.expect(tops=1, blobs=3)
     inputs = count(shape) // (steps * batch)
     tensors = {
         "weight_x": site.blob(0, 4 * outputs, inputs),
@@ -98,11 +103,6 @@ def forks_lstm(site: Site) -> Written:
     if len(site.bottoms) == 1:
         module = f"FreshLSTM({inputs}, {outputs})"
         return Written(f"{{self}}({x}){after}", [out], module, tensors, ("FreshLSTM",))
-    if batch != 1 or count(site.bottom(1)) != steps:
-        raise Refused(
-            f"a second bottom of shape {shown(site.bottom(1))} for {steps} steps of {batch} sequences: "
-            "the forks agree for one sequence alone"
-        )
     call = f"{{self}}({x}, {{1}}.reshape(-1, 1)){after}"
     return Written(call, [out], f"LSTM({inputs}, {outputs})", tensors, ("LSTM",))
 

@@ -36,8 +36,8 @@ CONTAINS = {
     "SigmoidCrossEntropyLoss": ("Sigmoid", ""),
 }
 DROPPED = {
-    "Accuracy", "ContrastiveLoss", "EuclideanLoss", "HDF5Output", "HingeLoss",
-    "MultinomialLogisticLoss",
+    "Accuracy", "ContrastiveLoss", "DetectionEvaluate", "EuclideanLoss", "EvalDetection",
+    "HDF5Output", "HingeLoss", "MultinomialLogisticLoss",
 }  # fmt: skip
 
 _LEARN = {

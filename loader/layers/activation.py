@@ -1,6 +1,6 @@
 """One value in, one value out. Sources: layers/{relu,prelu,elu,sigmoid,tanh,absval,bnll,power,exp,log,
-threshold,dropout}_layer.cpp; clip and swish of Caffe's master; the forks' mish (caffe-yolov3), hardsigmoid
-and hardswish (brocolli-caffe), hsigmoid, selu and sin.
+threshold,dropout}_layer.cpp; clip and swish of Caffe's master; the forks' mish (caffe-yolov3),
+hardsigmoid and hardswish (brocolli-caffe), hsigmoid, selu and sin.
 """
 
 from __future__ import annotations
@@ -196,7 +196,9 @@ def hard_sigmoid(site: Site) -> Written:
     """alpha * x + beta, between 0 and 1."""
     site.expect(bottoms=1, tops=1, blobs=0)
     # two forks, two names of the message
-    names = [name for name in ("hardsigmoid_param", "hard_sigmoid_param") if site.layer.fields.has(name)]
+    names = [
+        name for name in ("hardsigmoid_param", "hard_sigmoid_param") if site.layer.fields.has(name)
+    ]
     param = site.param(names[0] if names else "hardsigmoid_param")
     alpha, beta = param.number("alpha", 0.2), param.number("beta", 0.5)
     return _expression(site, f"({{0}} * {alpha!r} + {beta!r}).clamp(0, 1)")

@@ -134,7 +134,9 @@ def _check_priors(site: Site, classes: int, share: bool) -> None:
             f"offsets {shown(offsets)} and scores {shown(scores)} for {number} boxes, {classes} classes"
         )
     if first_stage and not share:
-        raise Refused("share_location: false with a first stage, which moves the priors of all classes")
+        raise Refused(
+            "share_location: false with a first stage, which moves the priors of all classes"
+        )
     for shape, each in zip(first_stage, (2, 4), strict=False):
         if shape[:1] != offsets[:1] or count(shape[1:]) != each * number:
             raise Refused(f"a first stage of shape {shown(shape)} for {number} boxes")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 
 from loader.deploy import CONTAINS, DROPPED, SOURCES
-from loader.layers import LAYERS, REFUSED
+from loader.layers import LAYERS, PYTHON, REFUSED
+from loader.layers.rule import Rule
 from loader.plan import INVISIBLE
 from loader.schema import TYPES
 
@@ -25,6 +26,26 @@ against their published definitions, transcribed, and against OpenCV's importer 
 ## Converted
 """
 TAIL = """
+## Where forks differ
+
+One name, several layers: what is taken is what the fields say, and what is not clear is refused.
+
+- `Python`: a layer is known by its module and its class; another module's `ProposalLayer` is refused. What
+  py-faster-rcnn's takes from its configuration has the published values at TEST (`RPN_MIN_SIZE` 16,
+  `RPN_PRE_NMS_TOP_N` 6000, `RPN_POST_NMS_TOP_N` 300, `RPN_NMS_THRESH` 0.7) and is an attribute of the module
+  (`model.proposal.post_nms_top_n = 1000`). Suppression is the GPU's (`USE_GPU_NMS`: an overlap above the threshold; the
+  CPU's takes an equal one too); of equal scores the later box comes first, as numpy sorts short arrays.
+- `Lstm`: with `batch_size`, or of a bottom of two axes, caffe-lstm's (T N) x I -> (T N) x H; of three axes CTPN's
+  T x N x I -> T x N x H. As on the GPU: the CPU code of both adds the first sequence's state to every sequence.
+- `Transpose`: CTPN's, with `dim`. `Reverse`: along `axis`, the first one where none is named.
+- `ContinuationIndicator`: the batch is `batch_size`, or the bottom's size along `axis`.
+- `Region`: with `num`, as OpenVINO's training_toolbox_caffe and caffe_yolo have it; not the one with
+  `boxes_of_each_grid`.
+- `Yolov3DetectionOutput`, `YoloDetectionOutput`: MobileNet-YOLO's, for one square picture at a time.
+- `DetectionOutput` with four or five bottoms: RefineDet's.
+- `MergeCrop`: of as many channels on both sides. `Unpooling`: MAX with a pooling's mask.
+- `HardSwish`: x * (x + 3) / 6, cut; a fork that cuts at 2.5 is not it.
+
 ## Where values are no numbers
 
 Finite values are computed as Caffe computes them, up to rounding. Beyond that the two differ: a maximum (Pooling,
@@ -35,7 +56,8 @@ far below 0 where PyTorch's is a very small number, so that a Log behind it is i
 
 Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `torch.compile` and the ONNX exporter (`dynamo=True`), but:
 
-- `Filter`, `DetectionOutput`, `Proposal`: how many rows come out depends on the data. They go through `torch.fx` and
+- `Filter`, `DetectionOutput`, `Proposal`, `YoloDetectionOutput`, `Yolov3DetectionOutput`, py-faster-rcnn's
+  `ProposalLayer`: how many rows come out depends on the data. They go through `torch.fx` and
   run eagerly; what holds them cannot be exported with fixed shapes.
 - `ROIPooling`, `PSROIPooling`, `ROIAlign`: loops over the regions; they run eagerly and in `torch.fx`.
 - `LSTM`, `RNN` keep their state between forwards, as Caffe does (`reset()` forgets it). A traced or exported graph
@@ -52,8 +74,10 @@ def markdown() -> str:
     """The page."""
     lines = [HEAD, "| type | of | what is written |", "|---|---|---|"]
     for name, rule in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
-        text = (inspect.getdoc(rule) or "").splitlines()[0].replace("|", "\\|")
+        text = _first_line(rule).replace("|", "\\|")
         lines.append(f"| {name} | {'Caffe' if name in TYPES else 'forks'} | {text} |")
+    lines += ["", "Of Python layers, by module and class:", ""]
+    lines += [f"- `{name}`: {_first_line(rule)}" for name, rule in PYTHON.items()]
     lines += ["", "## Not seen in the source", ""]
     lines.append(f"{', '.join(INVISIBLE)}: they compute nothing.")
     lines += ["", "## Of training definitions", ""]
@@ -73,6 +97,10 @@ def markdown() -> str:
         "Im2col over other than 2; infinite parameters; layers whose weights the file lacks (Caffe would use the filler)."
     )
     return "\n".join(lines) + "\n" + TAIL
+
+
+def _first_line(rule: Rule) -> str:
+    return (inspect.getdoc(rule) or "").splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -29,16 +29,19 @@ TEXT_HEIGHTS = (11, 16, 23, 33, 48, 68, 97, 139, 198, 283)
 class _Yaml(yaml.SafeLoader):
     """YAML as it is written in param_str: plain, but with Python's tuples."""
 
+    def sequence(self, node: yaml.SequenceNode) -> list[Any]:
+        return self.construct_sequence(node)
 
-_Yaml.add_constructor(
-    "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node)
-)
+
+_Yaml.add_constructor("tag:yaml.org,2002:python/tuple", _Yaml.sequence)
 
 
 def proposal_layer(site: Site) -> Written:
     """py-faster-rcnn's proposals: anchors moved, cut, sorted, suppressed; rows depend on the data."""
     given = _param_str(site, ("feat_stride", "scales", "ratios"))
-    anchors = _anchors(_numbers(given, "ratios", (0.5, 1, 2)), _numbers(given, "scales", (8, 16, 32)))
+    anchors = _anchors(
+        _numbers(given, "ratios", (0.5, 1, 2)), _numbers(given, "scales", (8, 16, 32))
+    )
     rows, columns = _maps(site, 2 * len(anchors), 4 * len(anchors))
     both = len(site.layer.tops) == 2
     literals = arguments(

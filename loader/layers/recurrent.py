@@ -126,7 +126,7 @@ def _steps(site: Site, shape: Shape) -> tuple[int, int, bool]:
 
 
 def continuation_indicator(site: Site) -> Written:
-    """time_step x batch: 0 in the first step, 1 in all others; the batch is the bottom's, if it has one."""
+    """time_step x batch: 0 in the first step, 1 in all others; the batch is that of a bottom, if any."""
     site.expect(tops=1, blobs=0)
     param = site.param("continuation_indicator_param")
     steps, batch = param.integer("time_step"), param.integer("batch_size")

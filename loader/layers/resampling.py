@@ -1,8 +1,8 @@
 """Upsample, Unpooling, Interp and Resize, which only forks have.
 
 Sources: SegNet's and YOLO's upsample_layer.cpp (two layers of one name), DeepLab's interp_layer.cpp,
-the resize_layer.cpp of caffe-windows, DeconvNet's unpooling_layer.cpp, brocolli-caffe's maxunpool_layer.cpp
-and bilinear_interpolate_layer.cpp.
+the resize_layer.cpp of caffe-windows, DeconvNet's unpooling_layer.cpp, brocolli-caffe's
+maxunpool_layer.cpp and bilinear_interpolate_layer.cpp.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def unpooling(site: Site) -> Written:
     shape, param = _picture(site), site.param("unpooling_param")
     method = param.choice("unpool", ("MAX", "AVE", "TILE"), "MAX")
     if method != "MAX" or len(site.bottoms) != 2:
-        raise Refused(f"unpool: {method} of {len(site.bottoms)} bottoms; MAX with a mask is converted")
+        raise Refused(
+            f"unpool: {method} of {len(site.bottoms)} bottoms; MAX with a mask is converted"
+        )
     site.expect(bottoms=2, tops=1, blobs=0)
     if site.bottom(1) != shape:
         raise Refused(f"a mask of shape {shown(site.bottom(1))} for {shown(shape)}")

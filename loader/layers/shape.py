@@ -244,7 +244,9 @@ def merge_crop(site: Site) -> Written:
     stack = param.choice("operation", ("STACK", "ADD"), "STACK") == "STACK"
     # the published kernel mixes up channels of other numbers
     if len(shape) < 3 or shape[:2] != other[:2] or len(shape) != len(other):
-        raise Refused(f"bottoms of shapes {shown(shape)}, {shown(other)}; the channels must be as many")
+        raise Refused(
+            f"bottoms of shapes {shown(shape)}, {shown(other)}; the channels must be as many"
+        )
     if any(small > large for small, large in zip(shape[2:], other[2:], strict=True)):
         raise Refused(f"{shown(other)} cropped to {shown(shape)}")
     if stack:

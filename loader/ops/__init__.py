@@ -40,12 +40,20 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "RefinedDetectionOutput": (
         "refinedet",
         (
-            "decode_boxes", "detections", "only_objects", "overlaps", "refined_boxes", "rows_of",
+            "decode_boxes",
+            "detections",
+            "only_objects",
+            "overlaps",
+            "refined_boxes",
+            "rows_of",
             "suppress",
         ),
     ),
     "Region": ("yolo", ()),
-    "RegionProposal": ("proposal", ("first_apart", "moved_anchors", "overlaps", "region_proposals")),
+    "RegionProposal": (
+        "proposal",
+        ("first_apart", "moved_anchors", "overlaps", "region_proposals"),
+    ),
     "Reorg": ("reorg", ()),
     "Resize": ("resampling", ("steps",)),
     "Scale": ("scale", ()),
@@ -55,10 +63,12 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "WideMaxPoolMask": ("pooling", ("WindowPool", "max_pool_mask", "padded", "windows")),
     "WindowPool": ("pooling", ()),
     "YoloDetectionOutput": (
-        "yolo", ("centred_overlaps", "yolo_cells", "yolo_detections", "yolo_rows"),
+        "yolo",
+        ("centred_overlaps", "yolo_cells", "yolo_detections", "yolo_rows"),
     ),
     "Yolov3DetectionOutput": (
-        "yolo", ("centred_overlaps", "yolo_cells", "yolo_rows", "yolov3_detections"),
+        "yolo",
+        ("centred_overlaps", "yolo_cells", "yolo_rows", "yolov3_detections"),
     ),
     "average_pool": ("pooling", ()),
     "between": ("roi", ()),

@@ -373,9 +373,7 @@ def forks_lstm(x: np.ndarray, blobs: list[np.ndarray], batch: int | None = None)
         h, c = np.zeros(hidden), np.zeros(hidden)
         for t in range(steps):
             gates = weight_x @ x[t, n] + bias + (weight_h @ h if t > 0 else 0)
-            i, f, o = (
-                1 / (1 + np.exp(-gates[k * hidden : (k + 1) * hidden])) for k in range(3)
-            )
+            i, f, o = (1 / (1 + np.exp(-gates[k * hidden : (k + 1) * hidden])) for k in range(3))
             c = (f * c if t > 0 else 0) + i * np.tanh(gates[3 * hidden :])
             h = o * np.tanh(c)
             out[t, n] = h
@@ -398,7 +396,9 @@ def merge_crop(a: np.ndarray, b: np.ndarray, add: bool = False) -> np.ndarray:
     return out
 
 
-def pad(x: np.ndarray, left: int, right: int, up: int, down: int, kind: str, value: float = 0) -> np.ndarray:
+def pad(
+    x: np.ndarray, left: int, right: int, up: int, down: int, kind: str, value: float = 0
+) -> np.ndarray:
     """pad_layer.cpp."""
     height, width = x.shape[2:]
     out = np.zeros((*x.shape[:2], height + up + down, width + left + right))
@@ -441,7 +441,8 @@ def bilinear(x: np.ndarray, height: int, width: int, corners: bool) -> np.ndarra
             z = j * (columns - 1) / (width - 1) if corners else columns / width * (j + 0.5) - 0.5
             z = max(min(z, columns - 1), 0)
             left = min(math.floor(z), columns - 2)
-            upper = (left + 1 - z) * x[:, :, top, left] + (z - left) * x[:, :, top, left + 1]
-            lower = (left + 1 - z) * x[:, :, top + 1, left] + (z - left) * x[:, :, top + 1, left + 1]
-            out[:, :, i, j] = (top + 1 - y) * upper + (y - top) * lower
+            between = (left + 1 - z) * x[..., left] + (z - left) * x[..., left + 1]
+            out[:, :, i, j] = (top + 1 - y) * between[:, :, top] + (y - top) * between[
+                :, :, top + 1
+            ]
     return out

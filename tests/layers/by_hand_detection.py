@@ -27,7 +27,8 @@ def region_proposals(
         for scale in scales:
             ws, hs = (x2 - x1 + 1) * scale, (y2 - y1 + 1) * scale
             x, y = x1 + 0.5 * (x2 - x1), y1 + 0.5 * (y2 - y1)
-            anchors.append((x - 0.5 * (ws - 1), y - 0.5 * (hs - 1), x + 0.5 * (ws - 1), y + 0.5 * (hs - 1)))
+            half_w, half_h = 0.5 * (ws - 1), 0.5 * (hs - 1)
+            anchors.append((x - half_w, y - half_h, x + half_w, y + half_h))
     found = []
     for h in range(scores.shape[2]):
         for w in range(scores.shape[3]):

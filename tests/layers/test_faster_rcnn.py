@@ -15,6 +15,7 @@ from tests.layers import by_hand_detection
 from tests.layers.nets import inputs_text, layer
 from tests.layers.test_forks import FASTER, faster, python
 
+
 def maps(seed: int, anchors: int = 9) -> dict[str, np.ndarray]:
     return {
         blob: array.astype(np.float32)
@@ -94,7 +95,12 @@ def test_no_box_that_is_large_enough_makes_no_rows() -> None:
 
 def test_the_defaults_are_those_of_the_published_configuration() -> None:
     written = planned(python("rpn.proposal_layer", "'feat_stride': 16")).steps[0].written
-    for setting in ("min_size=16,", "pre_nms_top_n=6000,", "post_nms_top_n=300,", "nms_thresh=0.7)"):
+    for setting in (
+        "min_size=16,",
+        "pre_nms_top_n=6000,",
+        "post_nms_top_n=300,",
+        "nms_thresh=0.7)",
+    ):
         assert setting in written.module
     # as the comment in generate_anchors.py has them, counted from 0
     assert "(-84.0, -40.0, 99.0, 55.0)" in written.module

@@ -137,9 +137,7 @@ def refine(**changes: object) -> Callable[[Arrays, Sequence[np.ndarray]], np.nda
 FASTER = {"scores": (1, 18, 4, 5), "offsets": (1, 36, 4, 5), "info": (1, 3)}
 
 
-def faster(
-    anchors: int, values: int
-) -> Callable[[np.random.Generator], dict[str, np.ndarray]]:
+def faster(anchors: int, values: int) -> Callable[[np.random.Generator], dict[str, np.ndarray]]:
     """Scores without ties; `values` offsets an anchor."""
 
     def make(random: np.random.Generator) -> dict[str, np.ndarray]:

@@ -100,7 +100,13 @@ def net_from_text(text: str, file: str) -> Net:
         raise BadInput(f"{file}: more than {MAX_LAYERS} layers; no real net has so many")
     net = Net(file, source.text("name"), layers, inputs, text, source, notes)
     check_connections(net)
+    notes += [f"{top}: only a Silence reads it; it is the net's output" for top in _silenced(net)]
     return net
+
+
+def _silenced(net: Net) -> list[str]:
+    quiet = {name for layer in net.layers if layer.type == "Silence" for name in layer.bottoms}
+    return [top for top in outputs(net) if top in quiet]
 
 
 def _layer(message: Message, file: str) -> Layer:
@@ -195,9 +201,21 @@ def check_connections(net: Net) -> None:
 
 
 def outputs(net: Net) -> list[str]:
-    """Tops that nobody reads, in the order in which they were made."""
+    """Tops that nobody reads, in the order in which they were made.
+
+    Where a net computes none, those that only a Silence reads: such a net is asked for its blobs.
+    """
+    found = _unread(net.layers)
+    computed = {top for layer in net.layers if layer.type != "Input" for top in layer.tops}
+    if computed.isdisjoint(found):
+        heard = tuple(layer for layer in net.layers if layer.type != "Silence")
+        found = [top for top in _unread(heard) if top in computed] or found
+    return found
+
+
+def _unread(layers: tuple[Layer, ...]) -> list[str]:
     open_tops: dict[str, None] = {}
-    for layer in net.layers:
+    for layer in layers:
         for bottom in layer.bottoms:
             open_tops.pop(bottom, None)
         open_tops.update(dict.fromkeys(layer.tops))

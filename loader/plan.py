@@ -193,8 +193,7 @@ def plan(
     wired, made, ends = _wire(net, shapes)
     if all(value in made.values() for value in ends.values()):
         raise Unsupported(
-            f"{net.file}: nothing comes out of the net that it computes (a Silence keeps its top from "
-            "being an output); give the definition that was trained"
+            f"{net.file}: the net computes nothing; give the definition that was trained"
         )
     rules = {**LAYERS, **(plugins or {})}
     writer = _Writer(net, blobs, rules, wired, set(ends.values()))

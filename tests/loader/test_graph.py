@@ -166,6 +166,19 @@ def test_the_outputs_are_what_nobody_reads() -> None:
     assert outputs(net(layer("quiet", "data", "", kind="Silence"))) == []
 
 
+def test_what_only_a_silence_reads_is_an_output_where_there_is_no_other() -> None:
+    """A net that colours pictures ends so: its answer is read from its blobs."""
+    quiet = layer("a", "data", "a") + layer("b", "a", "b") + layer("q", "b", "", kind="Silence")
+    assert outputs(net(quiet)) == ["b"]
+    # in place behind the Silence as well: one blob, its last value
+    assert outputs(net(quiet + layer("late", "b", "b"))) == ["b"]
+    assert outputs(net(quiet + layer("c", "a", "c"))) == ["c"]
+    both = quiet.replace('bottom: "b"', 'bottom: "data" bottom: "b"')
+    assert outputs(net(both)) == ["b"]
+    assert net(both).notes == ["b: only a Silence reads it; it is the net's output"]
+    assert net(quiet + layer("c", "a", "c")).notes == []
+
+
 def test_an_in_place_layer_at_the_end_is_an_output() -> None:
     assert outputs(net(layer("a", "data", "a") + layer("r", "a", "a"))) == ["a"]
 

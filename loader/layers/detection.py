@@ -64,16 +64,29 @@ def _boxes(site: Site, param: Params, sizes: list[tuple[float, float]]) -> Writt
         raise Refused(f"{len(variance)} values of variance")
     picture = _pair(param, "img_size", "img_h", "img_w")
     step = _pair(param, "step", "step_h", "step_w")
+    offsets = _offsets(param)
+    single = offsets[0][0] if len(set(offsets[0])) == len(offsets) == 1 else None
     literals = arguments(
         sizes,
         variance,
         step=tuple(step) if step else None,
-        offset=None if param.number("offset", 0.5) == 0.5 else param.number("offset", 0.5),
+        offset=single if single != 0.5 else None,
         clip=True if param.boolean("clip") else None,
         picture=tuple(int(size) for size in picture) if picture else None,
+        offsets=offsets if single is None else None,
     )
-    out = (1, 2, shape[2] * shape[3] * len(sizes) * 4)
+    out = (1, 2, shape[2] * shape[3] * len(sizes) * len(offsets) * 4)
     return Written("{self}({0}, {1})", [out], f"PriorBox({literals})", ops=("PriorBox",))
+
+
+def _offsets(param: Params) -> list[tuple[float, float]]:
+    """(down, right) of the boxes' middles, in places; several in OpenCV's prior_box_layer.cpp alone."""
+    down, right = param.numbers("offset_h"), param.numbers("offset_w")
+    if not down and not right:
+        return [(param.number("offset", 0.5),) * 2]
+    if len(down) != len(right):
+        raise Refused(f"{len(down)} offset_h and {len(right)} offset_w")
+    return list(zip(down, right, strict=True))
 
 
 def _pair(param: Params, both: str, high: str, wide: str) -> list[float]:
@@ -114,6 +127,8 @@ def detection_output(site: Site) -> Written:
         eta=None if eta == 1 else eta,
         top_k=nms.integer("top_k") if nms.has("top_k") else None,
         keep=None if param.integer("keep_top_k", -1) < 0 else param.integer("keep_top_k", -1),
+        # of OpenCV's detection_output_layer.cpp alone
+        clip=True if len(site.bottoms) == 3 and param.boolean("clip") else None,
     )
     if nms.unread():
         raise Refused(f"nms_param.{nms.unread()[0]} is not supported")

@@ -88,6 +88,7 @@ class DetectionOutput(nn.Module):
     """offsets N x 4PL, scores N x PC, priors 1 x 2 x 4P -> 1 x 1 x K x 7.
 
     Rows are (picture, class, score, x1, y1, x2, y2); (picture, -1 ...) where nothing is found at all.
+    `clip`: boxes are cut to the picture before they suppress each other.
     """
 
     def __init__(
@@ -102,10 +103,12 @@ class DetectionOutput(nn.Module):
         eta: float = 1.0,
         top_k: int = -1,
         keep: int = -1,
+        clip: bool = False,
     ) -> None:
         super().__init__()
         self.classes, self.code, self.background = classes, code, background
         self.share_location, self.variance_encoded = share_location, variance_encoded
+        self.clip = clip
         self.limits = (confidence, threshold, eta, top_k, keep)
 
     def forward(
@@ -117,6 +120,7 @@ class DetectionOutput(nn.Module):
         kinds = 1 if self.share_location else self.classes
         offsets = offsets.reshape(offsets.size(0), -1, kinds, 4)
         boxes = decode_boxes(offsets, corners, variance, self.code)
+        boxes = boxes.clamp(0, 1) if self.clip else boxes
         return rows_of(boxes, scores.flatten(1), self.classes, self.background, self.limits)
 
 

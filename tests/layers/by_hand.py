@@ -110,16 +110,20 @@ def grn(x: np.ndarray, bias: float) -> np.ndarray:
 
 def prior_box(
     rows: int, columns: int, image: tuple[int, int], boxes: list[tuple[float, float]],
-    step: tuple[float, float], offset: float, clip: bool, variance: list[float],
+    step: tuple[float, float], offset: float | list[tuple[float, float]], clip: bool,
+    variance: list[float],
 ) -> np.ndarray:  # fmt: skip
+    """prior_box_layer.cpp of SSD; several offsets (down, right) as OpenCV has them."""
     height, width = image
+    offsets = offset if isinstance(offset, list) else [(offset, offset)]
     values = []
     for h in range(rows):
         for w in range(columns):
-            x, y = (w + offset) * step[1], (h + offset) * step[0]
             for wide, high in boxes:
-                values += [(x - wide / 2) / width, (y - high / 2) / height]
-                values += [(x + wide / 2) / width, (y + high / 2) / height]
+                for down, right in offsets:
+                    x, y = (w + right) * step[1], (h + down) * step[0]
+                    values += [(x - wide / 2) / width, (y - high / 2) / height]
+                    values += [(x + wide / 2) / width, (y + high / 2) / height]
     if clip:
         values = [min(max(value, 0.0), 1.0) for value in values]
     variances = (variance * 4)[:4] * (len(values) // 4)
@@ -176,7 +180,7 @@ def decode(offset: np.ndarray, prior: np.ndarray, variance: np.ndarray, code: st
 def detection_output(
     offsets: np.ndarray, scores: np.ndarray, priors: np.ndarray, *, classes: int, code: str,
     share: bool, background: int, encoded: bool, threshold: float, eta: float, top_k: int, keep: int,
-    confidence: float,
+    confidence: float, clip: bool = False,
 ) -> np.ndarray:  # fmt: skip
     number = priors.shape[2] // 4
     kinds = 1 if share else classes
@@ -192,9 +196,8 @@ def detection_output(
             for p in range(number):
                 variance = np.ones(4) if encoded else priors[0, 1, 4 * p : 4 * p + 4]
                 kind = 0 if share else label
-                boxes[label].append(
-                    decode(loc[p, kind], priors[0, 0, 4 * p : 4 * p + 4], variance, code)
-                )
+                box = decode(loc[p, kind], priors[0, 0, 4 * p : 4 * p + 4], variance, code)
+                boxes[label].append(np.clip(box, 0, 1) if clip else box)
             order = sorted(
                 (p for p in range(number) if conf[p, label] > confidence),
                 key=lambda p: -conf[p, label],

@@ -73,6 +73,13 @@ def ssd(random: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
+def one_wide_ssd(random: np.random.Generator) -> dict[str, np.ndarray]:
+    """The same for one picture, the priors so wide that many reach beyond it."""
+    made = ssd(random)
+    made["priors"][:, 0] = (made["priors"][:, 0] - 0.5) * 2 + 0.5
+    return {**made, "scores": made["scores"][:1], "offsets": random.standard_normal((1, 160)) * 2}
+
+
 SSD = {"offsets": (2, 160), "scores": (2, 160), "priors": (1, 2, 160)}
 DEFAULT = {"classes": 4, "code": "CENTER_SIZE", "share": True, "background": 0, "encoded": False,
            "threshold": 0.45, "eta": 1.0, "top_k": 30, "keep": 20, "confidence": 0.1}  # fmt: skip
@@ -230,11 +237,15 @@ FORKS = {
     "resize smaller": Fork("Resize", "resize_param { is_pyramid_test: true out_height_scale: 0.5 out_width_scale: 0.7 }", X, lambda x, _: by_hand.resize(x["x"], 3, 7)),
     "prior box": Fork("PriorBox", "prior_box_param { min_size: 30 max_size: 60 aspect_ratio: 2 aspect_ratio: 3 aspect_ratio: 1 clip: true variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), by_hand.ssd_boxes([30], [60], [2.0, 3.0, 1.0], True), (20.0, 20.0), 0.5, True, [0.1, 0.1, 0.2, 0.2]), opencv=True),
     "prior box steps": Fork("PriorBox", "prior_box_param { min_size: 10.7 min_size: 16 aspect_ratio: 2 flip: false step_h: 8 step_w: 16 offset: 0.25 variance: 0.3 img_h: 64 img_w: 80 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (64, 80), by_hand.ssd_boxes([10, 16], [], [2.0], False), (8.0, 16.0), 0.25, False, [0.3])),
+    "prior box offsets": Fork("PriorBox", "prior_box_param { min_size: 30 max_size: 60 aspect_ratio: 2 flip: false clip: true offset_h: 0.5 offset_w: 0.5 offset_h: 1.0 offset_w: 0.25 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), by_hand.ssd_boxes([30], [60], [2.0], False), (20.0, 20.0), [(0.5, 0.5), (1.0, 0.25)], True, [0.1, 0.1, 0.2, 0.2]), opencv=True),
+    "prior box offset each way": Fork("PriorBox", "prior_box_param { min_size: 30 clip: false offset_h: 0.25 offset_w: 0.75 variance: 0.1 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), [(30.0, 30.0)], (20.0, 20.0), [(0.25, 0.75)], False, [0.1]), opencv=True),
     "prior box clustered": Fork("PriorBoxClustered", "prior_box_param { width: 9.4 width: 25.1 height: 15 height: 39.6 step: 16 clip: false variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", {"x": (1, 4, 3, 5), "image": (1, 3, 60, 100)}, lambda x, _: by_hand.prior_box(3, 5, (60, 100), [(9.4, 15.0), (25.1, 39.6)], (16.0, 16.0), 0.5, False, [0.1, 0.1, 0.2, 0.2]), opencv=True),
     "detection": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.1 {NMS} }}", SSD, detect(), make=ssd),
     "detection corner": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 confidence_threshold: 0.1 {NMS} }}", SSD, detect(code="CORNER", keep=-1), make=ssd),
     "detection corner size": Fork("DetectionOutput", "detection_output_param { num_classes: 4 code_type: CORNER_SIZE background_label_id: -1 nms_param { nms_threshold: 0.6 eta: 0.9 } }", SSD, detect(code="CORNER_SIZE", keep=-1, top_k=-1, background=-1, confidence=float("-inf"), threshold=0.6, eta=0.9), make=ssd),
     "detection each class": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE share_location: false variance_encoded_in_target: true confidence_threshold: 0.1 {NMS} }}", {**SSD, "offsets": (2, 640)}, detect(share=False, encoded=True, keep=-1), make=ssd),
+    "detection clip": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.1 share_location: true background_label_id: 0 clip: 1 {NMS} }}", {"offsets": (1, 160), "scores": (1, 160), "priors": (1, 2, 160)}, detect(clip=True), make=one_wide_ssd, opencv=True),
+    "detection no clip": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.1 clip: false {NMS} }}", SSD, detect(), make=ssd),
     "detection nothing": Fork("DetectionOutput", f"detection_output_param {{ num_classes: 4 code_type: CENTER_SIZE confidence_threshold: 2 {NMS} }}", SSD, detect(confidence=2.0), make=ssd),
     "roi pooling": Fork("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.0625 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.roi_pool(x["x"], x["rois"], 3, 4, 0.0625), make=rois),
     "psroi pooling": Fork("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 2 spatial_scale: 0.0625 }", {**X, "rois": (7, 5)}, lambda x, _: by_hand.psroi_pool(x["x"], x["rois"], 2, 2, 0.0625), make=rois),
@@ -339,6 +350,8 @@ def _opencv_agrees(prototxt: Path, caffemodel: Path, arrays: Arrays, found: np.n
         net.setInput(array, blob)
     theirs = net.forward()
     assert theirs.shape == found.shape
+    if found.shape[-1] == 7:  # the best first, where SSD goes by class
+        found = found[:, :, np.argsort(-found[0, 0, :, 2])]
     assert np.abs(theirs - found).max() <= 1e-5 * np.abs(found).max()
 
 

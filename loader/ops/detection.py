@@ -42,7 +42,7 @@ def suppress(boxes: torch.Tensor, threshold: float, eta: float = 1.0) -> list[in
     kept: list[int] = []
     worst = torch.zeros(len(boxes), device=boxes.device, dtype=boxes.dtype)
     for place in range(len(boxes)):
-        if float(worst[place]) > threshold:
+        if worst[place].item() > threshold:
             continue
         kept.append(place)
         worst = torch.maximum(worst, overlaps(boxes[place], boxes))
@@ -72,7 +72,7 @@ def detections(
         order = order if top_k < 0 else order[:top_k]
         corners = boxes[order, label if boxes.size(1) > 1 else 0]
         found += [
-            (float(scores[order[at], label]), label, int(order[at]))
+            (scores[order[at], label].item(), label, int(order[at]))
             for at in suppress(corners, threshold, eta)
         ]
     if 0 <= keep < len(found):

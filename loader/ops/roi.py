@@ -77,7 +77,7 @@ def roi_align(
 
     out = []
     for roi in rois:
-        x1, y1, x2, y2 = (float(value) * scale for value in roi[1:])
+        x1, y1, x2, y2 = (value * scale for value in roi[1:].tolist())
         high, wide = max(y2 - y1, 1.0) / height, max(x2 - x1, 1.0) / width
         down = samples if samples > 0 else math.ceil(high)
         across = samples if samples > 0 else math.ceil(wide)

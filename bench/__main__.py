@@ -9,13 +9,14 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench import container, convert, forward, reader
+from bench import container, convert, forward, reader, rounding
 
 BENCHES = {
     "reader": reader.run,
     "convert": convert.run,
     "container": container.run,
     "forward": forward.run,
+    "rounding": rounding.run,
 }
 
 

@@ -119,18 +119,14 @@ class Outline:
 class _Asking(Site):
     """A site without weights: takes down which blobs its rule asks for. They hold no memory."""
 
-    def __init__(self, layer: Layer, bottoms: Sequence[Shape], blobs: Sequence[np.ndarray]) -> None:
-        super().__init__(layer, bottoms, blobs)
-        if layer.type == "BatchNorm" and not blobs and bottoms and len(bottoms[0]) > 1:
-            for size in (bottoms[0][1], bottoms[0][1], 1):
-                self._take((size,))
-
-    def _take(self, shape: Shape) -> None:
-        self.blobs.append(_weightless(shape))
+    def filed(self, *otherwise: Shape) -> list[np.ndarray]:
+        if not self.blobs:
+            self.blobs = [_weightless(shape) for shape in otherwise]
+        return self.blobs
 
     def blob(self, number: int, *shape: int) -> np.ndarray:
         if number == len(self.blobs):
-            self._take(shape)
+            self.blobs.append(_weightless(shape))
         return super().blob(number, *shape)
 
     def expect(self, *, bottoms: int | None = None, tops: int | None = None, blobs: int) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from loader.layers.rule import Params, Refused, Site, Written, arguments
 
-# float32's, and what e is raised to for it
+# float32's
 LARGEST = 3.4028234663852886e38
-LARGEST_EXPONENT = math.log(LARGEST)
 
 
 def _module(site: Site, module: str) -> Written:
@@ -115,28 +116,42 @@ def power(site: Site) -> Written:
 def exp(site: Site) -> Written:
     """base ^ (shift + scale * x); base -1 means e."""
     param = site.param("exp_param")
-    base = param.number("base", -1.0)
-    if base != -1 and base <= 0:
-        raise Refused(f"base {base}; Caffe takes -1 or a positive number")
-    power = 1.0 if base == -1 else math.log(base)
-    scale, shift = param.number("scale", 1.0), param.number("shift", 0.0)
-    # apart, as exp_layer.cpp has it: the one may overflow where the sum would not
-    if power * shift > LARGEST_EXPONENT:
-        raise Refused(f"shift {shift:g}: Caffe's factor of it is infinite")
-    inner, outer = power * scale, math.exp(power * shift)
-    found = f"torch.exp({'' if inner == 1 else f'{inner!r} * '}{{0}})"
-    return _expression(site, found if outer == 1 else f"{outer!r} * {found}")
+    base = _base(param)
+    scale, shift = _float32(param, "scale", 1.0), _float32(param, "shift", 0.0)
+    # in float32, as exp_layer.cpp has both factors: to the power of 80 a rounding is 8e-6
+    with np.errstate(all="ignore"):
+        inner = scale if base is None else np.log(base) * scale
+        outer = np.exp(shift) if base is None else base**shift
+    if not (np.isfinite(inner) and np.isfinite(outer)):
+        raise Refused(f"scale {scale:g}, shift {shift:g}: Caffe's factors of them are infinite")
+    found = f"torch.exp({'' if inner == 1 else f'{float(inner)!r} * '}{{0}})"
+    return _expression(site, found if outer == 1 else f"{float(outer)!r} * {found}")
 
 
 def log(site: Site) -> Written:
     """log_base(shift + scale * x); base -1 means e."""
     param = site.param("log_param")
-    base = param.number("base", -1.0)
-    if base != -1 and (base <= 0 or base == 1):
-        raise Refused(f"base {base}; Caffe takes -1 or a positive number other than 1")
-    line = _line(param, "{0}")
-    over = "" if base == -1 else f" / {math.log(base)!r}"
-    return _expression(site, f"torch.log({line}){over}")
+    base = _base(param)
+    if base == 1:
+        raise Refused("base 1; Caffe takes -1 or a positive number other than 1")
+    found = f"torch.log({_line(param, '{0}')})"
+    over = "" if base is None else f"{float(1 / np.log(base))!r} * "
+    return _expression(site, over + found)
+
+
+def _base(param: Params) -> np.float32 | None:
+    """Of a power or a logarithm; None stands for e."""
+    base = _float32(param, "base", -1.0)
+    if base == -1:
+        return None
+    if not (base > 0 and np.isfinite(base)):
+        raise Refused(f"base {base:g}; Caffe takes -1 or a positive number")
+    return base
+
+
+def _float32(param: Params, name: str, default: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        return np.float32(param.number(name, default))
 
 
 def threshold(site: Site) -> Written:

@@ -9,6 +9,11 @@ import numpy as np
 
 from loader.layers.rule import Refused, Shape, Site, Written, arguments, count
 
+# |mean| / sqrt(variance + eps) up to which nn.BatchNorm's x * a + b is as good as Caffe's order: it
+# errs by 1.2e-8 times this, as a part of the largest value, and by ten times as much where the values
+# spread a tenth as wide as the statistics say (docs/parity.md)
+MOST_DEVIATIONS = 32.0
+
 
 def lrn(site: Site) -> Written:
     """Across channels, or within one: a region of another shape, where k is 1 whatever it says."""
@@ -33,42 +38,57 @@ def lrn(site: Site) -> Written:
 def batch_norm(site: Site) -> Written:
     """Statistics are stored multiplied by the third blob; 0 there makes both of them 0."""
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
-    module = batch_norm_module(site, affine=False)
-    statistics = batch_statistics(site)
-    return Written("{self}({0})", [site.bottom()], module, statistics)
+    stored = site.param("batch_norm_param").boolean("use_global_stats", True)
+    eps = site.param("batch_norm_param").number("eps", 1e-5)
+    _check_batch(site.bottom(), stored, eps)
+    return _normalised(site, eps, batch_statistics(site), stored)
 
 
-def batch_norm_module(site: Site, affine: bool) -> str:
-    """The constructor; `use_global_stats: false` at TEST asks for the statistics of the batch."""
-    shape = site.bottom()
+def _check_batch(shape: Shape, stored: bool = True, eps: float = 1e-5) -> None:
+    """`use_global_stats: false` at TEST asks for the statistics of the batch."""
     if not 2 <= len(shape) <= 5:
-        raise Refused(f"an input of {len(shape)} axes")
-    kind = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
-    param = site.param("batch_norm_param")
-    stored = param.boolean("use_global_stats", True)
+        raise Refused(f"an input of {len(shape)} axes; torch normalises N x C and up to three more")
     if not stored and shape[0] * count(shape[2:]) == 1:
         raise Refused("use_global_stats: false on one value a channel; give a larger --input")
-    eps = param.number("eps", 1e-5)
     if not stored and eps <= 0:
         raise Refused(f"use_global_stats: false with eps {eps:g}; torch takes a positive one")
+
+
+def _normalised(
+    site: Site, eps: float, tensors: dict[str, np.ndarray], stored: bool = True
+) -> Written:
+    """nn.BatchNorm of as many axes, or the one that subtracts first; `tensors` is its state."""
+    shape = site.bottom()
     literals = arguments(
         shape[1],
         eps=None if eps == 1e-5 else eps,
-        affine=None if affine else False,
+        affine=None if "weight" in tensors else False,
         track_running_stats=None if stored else False,
     )
-    return f"nn.BatchNorm{kind}d({literals})"
+    if stored and _cancels(tensors["running_mean"], tensors["running_var"], eps):
+        module, ops = f"CenteredBatchNorm({literals})", ("CenteredBatchNorm",)
+        return Written("{self}({0})", [shape], module, tensors, ops)
+    axes = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
+    return Written("{self}({0})", [shape], f"nn.BatchNorm{axes}d({literals})", tensors)
+
+
+def _cancels(mean: np.ndarray, variance: np.ndarray, eps: float) -> bool:
+    """Whether a mean is so many deviations from 0 that x * a + b cancels; also where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        deviations = np.abs(mean) / np.sqrt(variance + np.float32(eps))
+    return not bool((deviations <= MOST_DEVIATIONS).all())
 
 
 def batch_statistics(site: Site) -> dict[str, np.ndarray]:
     """running_mean and running_var; nothing where the batch's own are used."""
-    if len(site.blobs) == 5:
+    channels = site.bottom()[1]
+    blobs = site.filed((channels,), (channels,), (1,))
+    if len(blobs) == 5:
         raise Refused(
             "five blobs: NVCaffe's scale_bias; save the net with BatchNorm and Scale apart"
         )
-    if len(site.blobs) != 3:
-        raise Refused(f"takes 3 parameter blobs, and has {len(site.blobs)}")
-    channels = site.bottom()[1]
+    if len(blobs) != 3:
+        raise Refused(f"takes 3 parameter blobs, and has {len(blobs)}")
     mean, variance, factor = site.blob(0, channels), site.blob(1, channels), site.blob(2, 1)
     if not site.param("batch_norm_param").boolean("use_global_stats", True):
         return {}
@@ -99,7 +119,7 @@ def fused_batch_norm(site: Site, scale: Site) -> Written | None:
         "bias": scale.blob(1, channels) if bias else np.zeros(channels, np.float32),
         **batch_statistics(site),
     }
-    return Written("{self}({0})", [site.bottom()], batch_norm_module(site, affine=True), tensors)
+    return _normalised(site, site.param("batch_norm_param").number("eps", 1e-5), tensors)
 
 
 def scale(site: Site) -> Written:
@@ -195,28 +215,29 @@ def normalize(site: Site) -> Written:
 
 
 def fork_bn(site: Site) -> Written:
-    """The fused BN of SegNet (two blobs) and of ENet, PSPNet and their kin (four).
+    """The fused BN of SegNet (two blobs) and of ENet, PSPNet, P3D and their kin (four).
 
     SegNet (bn_layer.cpp): scale and shift; at TEST bn_mode INFERENCE applies them alone, LEARN also
     takes the batch's own statistics. The others: slope, bias, mean and variance.
     """
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
     param, shape = site.param("bn_param"), site.bottom()
-    if len(shape) != 4:
-        raise Refused(f"an input of {len(shape)} axes; BN takes N x C x H x W")
+    _check_batch(shape)
     for name in _BN_TRAINING:
         param.has(name)
-    if any(blob.size != shape[1] for blob in site.blobs) or len(site.blobs) not in (2, 4):
-        raise Refused(f"{len(site.blobs)} blobs; BN has 2 or 4 of {shape[1]} values")
-    blobs = [blob.reshape(-1) for blob in site.blobs]
+    segnet = any(param.has(name) for name in ("bn_mode", "scale_filler", "shift_filler"))
+    found = site.filed(*[(1, shape[1], 1, 1)] * (2 if segnet else 4))
+    if any(blob.size != shape[1] for blob in found) or len(found) not in (2, 4):
+        raise Refused(f"{len(found)} blobs; BN has 2 or 4 of {shape[1]} values")
+    blobs = [blob.reshape(-1) for blob in found]
     tensors = dict(zip(("weight", "bias", "running_mean", "running_var"), blobs, strict=False))
     if len(blobs) == 4:
         return _bn_of_four(site, tensors)
     if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") == "INFERENCE":
-        module = f"Scale(({shape[1]},), 2)"
+        module = f"Scale(({shape[1]},), {len(shape) - 2})"
         return Written("{self}({0})", [shape], module, tensors, ("Scale",))
-    module = f"nn.BatchNorm2d({shape[1]}, eps=1e-09, track_running_stats=False)"
-    return Written("{self}({0})", [shape], module, tensors)
+    _check_batch(shape, stored=False)
+    return _normalised(site, 1e-9, tensors, stored=False)
 
 
 # they steer training only
@@ -226,7 +247,7 @@ _BN_TRAINING = (
 
 
 def _bn_of_four(site: Site, tensors: dict[str, np.ndarray]) -> Written:
-    param, shape = site.param("bn_param"), site.bottom()
+    param = site.param("bn_param")
     older = param.has("decay") or param.has("moving_average")
     if older and not param.has("var_eps"):
         raise Refused("no var_eps: its default differs from fork to fork; write it down")
@@ -235,11 +256,10 @@ def _bn_of_four(site: Site, tensors: dict[str, np.ndarray]) -> Written:
     eps = param.number("var_eps") if param.has("var_eps") else param.number("eps", 1e-5)
     if not param.boolean("moving_average", True):
         del tensors["running_mean"], tensors["running_var"]
-        module = f"nn.BatchNorm2d({shape[1]}, eps={eps!r}, track_running_stats=False)"
-        return Written("{self}({0})", [shape], module, tensors)
+        _check_batch(site.bottom(), stored=False, eps=eps)
+        return _normalised(site, eps, tensors, stored=False)
     tensors["num_batches_tracked"] = np.zeros((), np.int64)
-    literals = arguments(shape[1], eps=None if eps == 1e-5 else eps)
-    return Written("{self}({0})", [shape], f"nn.BatchNorm2d({literals})", tensors)
+    return _normalised(site, eps, tensors)
 
 
 def grn(site: Site) -> Written:

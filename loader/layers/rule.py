@@ -207,6 +207,13 @@ class Site:
             )
         return found.reshape(shape)
 
+    def filed(self, *otherwise: Shape) -> list[np.ndarray]:
+        """All parameter blobs, however many the file has.
+
+        `otherwise`: their shapes as a new net would have them, for where there is no file.
+        """
+        return self.blobs
+
     def expect(self, *, bottoms: int | None = None, tops: int | None = None, blobs: int) -> None:
         """Refuse other numbers of bottoms, tops or blobs."""
         if bottoms is not None and len(self.bottoms) != bottoms:

@@ -16,6 +16,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ArgMax": ("argmax", ()),
     "AvgPool": ("pooling", ("WindowPool", "average_pool", "padded", "windows")),
     "Bias": ("scale", ()),
+    "CenteredBatchNorm": ("batch_norm", ("centered",)),
     "DetectionOutput": (
         "detection",
         ("decode_boxes", "detections", "overlaps", "rows_of", "suppress"),
@@ -75,6 +76,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bins": ("roi", ()),
     "centred_overlaps": ("yolo", ()),
     "continuation": ("recurrent", ()),
+    "centered": ("batch_norm", ()),
     "decode_boxes": ("detection", ()),
     "detections": ("detection", ()),
     "first_apart": ("proposal", ()),

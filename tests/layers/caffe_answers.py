@@ -6,7 +6,7 @@ import io
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,22 @@ def ask(nets: Sequence[SmallNet]) -> bytes:
             for net in nets:
                 archive.writestr(f"{net.name}.prototxt", net.text)
                 archive.writestr(f"{net.name}.txt", net.weights)
-                buffer = io.BytesIO()
-                np.savez(buffer, **net.arrays())  # type: ignore[arg-type]
-                archive.writestr(f"{net.name}.npz", buffer.getvalue())
+                archive.writestr(f"{net.name}.npz", _npz(net.arrays()))
+                blobs = {
+                    f"{layer}/{number}": blob
+                    for layer, found in net.blobs.items()
+                    for number, blob in enumerate(found)
+                }
+                archive.writestr(f"{net.name}.blobs.npz", _npz(blobs))
         shutil.copy(HERE / "in_caffe.py", folder)
         run_script(folder / "in_caffe.py", folder, "dumps.zip")
         return (folder / "dumps.zip").read_bytes()
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def unpack(data: bytes | Path, folder: Path) -> dict[str, dumpfile.Dump]:

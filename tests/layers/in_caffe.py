@@ -1,7 +1,7 @@
 """Run in the Caffe image: `in_caffe.py FOLDER`. Dumps every net of nets.zip; dumps.zip.
 
-nets.zip holds NAME.prototxt, NAME.npz (the probe) and NAME.txt (how to fill the weights). Each net
-runs in a process of its own: one that Caffe aborts on has no dump, and leaves the others alone.
+nets.zip holds NAME.prototxt, NAME.npz (the probe), NAME.txt (how to fill the weights) and
+NAME.blobs.npz (`layer/number` -> those that are not to be filled). Each net runs in a process of its own: one that Caffe aborts on has no dump, and leaves the others alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 
 from dumper import dumpfile
 from dumper.net import _give_shapes, build, caffe, text_format, walk
+
+Arrays = dict[str, np.ndarray]
 
 
 def fill(net: Any, seed: int, how: str) -> None:
@@ -37,7 +39,7 @@ def fill(net: Any, seed: int, how: str) -> None:
             blob.data[...] = values.reshape(blob.data.shape)
 
 
-def one(text: str, probe: dict[str, np.ndarray], how: str, folder: Path, name: str) -> None:
+def one(text: str, probe: Arrays, how: str, blobs: Arrays, folder: Path, name: str) -> None:
     message = caffe.proto.caffe_pb2.NetParameter()
     text_format.Merge(text, message)
     shapes = {blob: array.shape for blob, array in probe.items()}
@@ -46,12 +48,20 @@ def one(text: str, probe: dict[str, np.ndarray], how: str, folder: Path, name: s
     file.write_text(text_format.MessageToString(message))
     net = build(file, shapes)
     fill(net, len(text), how)
+    for place, array in blobs.items():
+        layer, _, number = place.rpartition("/")
+        net.layer_dict[layer].blobs[int(number)].data[...] = array
     if how == "second forward":
         for blob, array in probe.items():
             net.blobs[blob].data[...] = array
         net.forward()
     header = dumpfile.Header(str(message.name), text, file.read_text(), "caffe", "1.0.0", True, "")
     dumpfile.write(folder / (name + ".npz"), header, walk(net, probe), probe)
+
+
+def arrays(nets: zipfile.ZipFile, name: str) -> Arrays:
+    with np.load(io.BytesIO(nets.read(name))) as found:
+        return {key: found[key] for key in found.files}
 
 
 def main(folder: Path) -> None:
@@ -62,13 +72,12 @@ def main(folder: Path) -> None:
         for name in names:
             text = nets.read(name + ".prototxt").decode()
             how = nets.read(name + ".txt").decode()
-            with np.load(io.BytesIO(nets.read(name + ".npz"))) as arrays:
-                probe = {blob: arrays[blob] for blob in arrays.files}
+            probe, blobs = arrays(nets, name + ".npz"), arrays(nets, name + ".blobs.npz")
             child = os.fork()
             if child == 0:
                 status = 1
                 try:
-                    one(text, probe, how, work, name)
+                    one(text, probe, how, blobs, work, name)
                     status = 0
                 except Exception as error:
                     print(name, "failed:", error, file=sys.stderr)

@@ -18,7 +18,10 @@ PICTURE: Shape = (2, 6, 7, 9)
 
 @dataclass(frozen=True)
 class SmallNet:
-    """`inputs`: blob -> shape; `probe`: blob -> its values where normal numbers would not do."""
+    """`inputs`: blob -> shape; `probe`: blob -> its values where normal numbers would not do.
+
+    `blobs`: layer -> its parameters, where random ones would not do.
+    """
 
     name: str
     covers: str
@@ -28,6 +31,7 @@ class SmallNet:
         default_factory=dict
     )
     weights: str = ""
+    blobs: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The probe: seeded by the net's name."""
@@ -110,6 +114,44 @@ def far_apart(random: np.random.Generator, shape: Shape) -> np.ndarray:
 
 def ties(random: np.random.Generator, shape: Shape) -> np.ndarray:
     return random.integers(0, 3, shape)
+
+
+def steep(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Exponents of which a rounding makes much."""
+    return random.uniform(-20, 50, shape)
+
+
+def far_means(name: str, deviations: float, *layers: str, variance: float = 1e-6) -> SmallNet:
+    """A BatchNorm (and what reads it) of means so many deviations from 0, on values near them.
+
+    The statistics of dead channels, or of few pictures; channel 0 has ordinary ones.
+    """
+    random = np.random.default_rng(list(name.encode()))
+    channels = PICTURE[1]
+    variances = np.array([1.0] + [variance] * (channels - 1))
+    spread = np.sqrt(variances.clip(0) + 1e-5)
+    mean = spread * deviations * random.choice([-1, 1], channels)
+    mean[0] = 0.5
+    blobs = {"bn": [mean * 999.98, variances * 999.98, [999.98]]}
+    if layers:
+        blobs["sc"] = [random.standard_normal(channels) + 1, random.standard_normal(channels)]
+
+    def values(random: np.random.Generator, shape: Shape) -> np.ndarray:
+        near = mean + spread * random.standard_normal((*shape[:1], *shape[2:], channels))
+        return np.moveaxis(near, -1, 1)
+
+    return SmallNet(
+        name,
+        "BatchNorm" + " Scale" * bool(layers),
+        inputs_text({"data": PICTURE})
+        + layer("bn", "BatchNorm", ["data"], ["bn"])
+        + "".join(layers),
+        {"data": PICTURE},
+        {"data": values},
+        blobs={
+            name: [np.asarray(blob, np.float32) for blob in found] for name, found in blobs.items()
+        },
+    )
 
 
 def conv(param: str) -> str:
@@ -200,6 +242,7 @@ POOLINGS = [
 ]  # fmt: skip
 
 BN = layer("bn", "BatchNorm", ["data"], ["bn"], "batch_norm_param { eps: 0.001 }")
+SC = layer("sc", "Scale", ["bn"], ["sc"], "scale_param { bias_term: true }")
 NORMALISATIONS = [
     one("lrn", "LRN", "lrn_param { alpha: 0.1 }"),
     one("lrn_all", "LRN", "lrn_param { local_size: 3 alpha: 0.2 beta: 0.6 k: 2 }"),
@@ -219,6 +262,12 @@ NORMALISATIONS = [
     net("bn_scale_apart", "BatchNorm Scale", {"data": PICTURE}, BN, layer("relu", "ReLU", ["data"], ["r"]), layer("sc", "Scale", ["bn"], ["sc"], "scale_param { bias_term: true }"), layer("sum", "Eltwise", ["r", "sc"], ["out"])),
     net("bn_scale_other_axis", "BatchNorm Scale", {"data": PICTURE}, BN, layer("sc", "Scale", ["bn"], ["out"], "scale_param { axis: 2 bias_term: true }")),
     net("neighbours_that_are_not_connected", "BatchNorm Scale", {"data": PICTURE}, BN, layer("sc", "Scale", ["data"], ["sc"]), layer("sum", "Eltwise", ["bn", "sc"], ["out"])),
+    far_means("bn_far_mean", 1000),
+    far_means("bn_farther_mean", 1e5, variance=1.0),
+    far_means("bn_far_mean_scale", 1000, SC),
+    far_means("bn_mean_within_limit", 30, SC),
+    far_means("bn_no_variance", 200, SC, variance=0.0),
+    far_means("bn_negative_variance", 3, SC, variance=-2e-5),
     one("scale", "Scale"),
     one("scale_bias", "Scale", "scale_param { bias_term: true }"),
     one("scale_axis_0", "Scale", "scale_param { axis: 0 bias_term: true }"),
@@ -264,6 +313,7 @@ ACTIVATIONS = [
     one("exp", "Exp"),
     one("exp_base", "Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"),
     one("exp_shift", "Exp", "exp_param { scale: -0.5 shift: -1 }"),
+    one("exp_steep", "Exp", "exp_param { base: 10 scale: 0.3 shift: 1.7 }", data=steep),
     one("log", "Log", data=positive),
     one("log_base", "Log", "log_param { base: 10 scale: 2 shift: 1 }", data=positive),
     one("threshold", "Threshold", data=ties),

@@ -1,0 +1,160 @@
+"""Layers whose order of operations, or whose constants, float32 makes much of: as Caffe has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dumper.dumpfile import Dump
+from loader import parity
+from loader.codegen import generate
+from loader.conversion import convert
+from loader.graph import net_from_text
+from loader.layers.normalisation import MOST_DEVIATIONS
+from loader.loading import module_from_source
+from loader.ops.batch_norm import CenteredBatchNorm
+from loader.plan import Plan, plan
+from tests.layers.caffe_answers import GOLDEN, unpack
+from tests.layers.nets import SC, inputs_text, layer
+
+CHANNELS = 5
+PICTURE = (2, CHANNELS, 4, 3)
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
+    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
+
+
+@pytest.mark.parametrize("name", [
+    "exp_base", "exp_shift", "exp_steep", "log_base", "bn_far_mean", "bn_farther_mean",
+    "bn_far_mean_scale", "bn_no_variance", "bn_negative_variance",
+])  # fmt: skip
+def test_a_layer_rounds_as_caffe_does(name: str, golden: dict[str, Dump]) -> None:
+    converted = convert(golden[name], None, name)
+    found = parity.measure(golden[name], converted.build(), converted.caffe_map())
+    alone = [top.isolated for top in found.layers if top.verdict != "fused"]
+    assert alone and max(alone) <= 2.5e-7
+
+
+def statistics(deviations: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of one channel so far from 0, the others near."""
+    random = np.random.default_rng(0)
+    variance = random.uniform(1e-3, 2, CHANNELS).astype(np.float32)
+    mean = np.sqrt(variance + np.float32(1e-5)) * random.uniform(-1, 1, CHANNELS)
+    mean[3] = -deviations * np.sqrt(variance[3] + np.float32(1e-5))
+    return mean.astype(np.float32), variance
+
+
+def batch_norm(deviations: float) -> Plan:
+    factor = np.full(1, 0.5, np.float32)
+    blobs = [array * factor for array in statistics(deviations)]
+    text = inputs_text({"data": PICTURE}) + layer("bn", "BatchNorm", ["data"], ["bn"])
+    return plan(net_from_text(text, "f"), [[], [*blobs, factor]], {"data": PICTURE})
+
+
+def with_scale(deviations: float) -> Plan:
+    mean, variance = statistics(deviations)
+    ones = np.ones(CHANNELS, np.float32)
+    text = inputs_text({"data": PICTURE}) + layer("bn", "BatchNorm", ["data"], ["bn"]) + SC
+    blobs = [[], [mean, variance, ones[:1]], [ones * 3, ones]]
+    return plan(net_from_text(text, "f"), blobs, {"data": PICTURE})
+
+
+def fork(deviations: float) -> Plan:
+    mean, variance = statistics(deviations)
+    ones = np.ones(CHANNELS, np.float32)
+    text = inputs_text({"data": PICTURE}) + layer("bn", "BN", ["data"], ["bn"])
+    return plan(net_from_text(text, "f"), [[], [ones, ones, mean, variance]], {"data": PICTURE})
+
+
+@pytest.mark.parametrize("made", [batch_norm, with_scale, fork])
+def test_the_form_goes_by_how_far_a_mean_is_from_0(made: object) -> None:
+    for deviations, expected in [
+        (0, "nn.BatchNorm2d"),
+        (0.99 * MOST_DEVIATIONS, "nn.BatchNorm2d"),
+        (1.01 * MOST_DEVIATIONS, "CenteredBatchNorm"),
+        (1e7, "CenteredBatchNorm"),
+    ]:
+        found: Plan = made(deviations)  # type: ignore[operator]
+        assert found.steps[0].written.module.split("(")[0] == expected
+
+
+def test_both_forms_have_one_state() -> None:
+    near, far = with_scale(1), with_scale(1000)
+    assert far.steps[0].origin == near.steps[0].origin
+    tensors = far.steps[0].written.tensors
+    assert list(tensors) == list(near.steps[0].written.tensors)
+    module = module_from_source(generate(far, "net").source)
+    wanted = {f"bn.{name}": torch.from_numpy(array) for name, array in tensors.items()}
+    assert sorted(module.state_dict()) == sorted(wanted)
+    module.load_state_dict(wanted)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_within_the_limit_torchs_form_is_good_and_beyond_it_is_not(scaled: bool) -> None:
+    """The oracle is Caffe's order in float32, whose bits are the container's (golden.zip)."""
+    random = np.random.default_rng(1)
+    errors = {}
+    for deviations in (0.5 * MOST_DEVIATIONS, MOST_DEVIATIONS, 1000 * MOST_DEVIATIONS):
+        mean, variance = statistics(deviations)
+        deviation = np.sqrt(variance + np.float32(1e-5))
+        x = (mean + deviation * random.standard_normal((4096, CHANNELS))).astype(np.float32)
+        weight, bias = random.standard_normal((2, CHANNELS)).astype(np.float32)
+        caffe = (x - mean) / deviation
+        caffe = caffe * weight + bias if scaled else caffe
+        for kind in (nn.BatchNorm1d, CenteredBatchNorm):
+            module = kind(CHANNELS, affine=scaled).eval()
+            state = {"running_mean": mean, "running_var": variance, "weight": weight, "bias": bias}
+            module.load_state_dict(
+                {
+                    key: torch.from_numpy(state.get(key, np.zeros((), np.int64)))
+                    for key in module.state_dict()
+                }
+            )
+            found = module(torch.from_numpy(x)).detach().numpy()
+            errors[kind, deviations] = np.abs(found - caffe).max() / np.abs(caffe).max()
+    for (kind, deviations), error in errors.items():
+        if kind is CenteredBatchNorm:
+            assert error <= 2.5e-7
+        elif deviations <= MOST_DEVIATIONS:
+            assert error <= 1e-6
+        else:
+            assert error > 1e-5
+
+
+def test_the_form_that_subtracts_first_trains_as_torchs_does() -> None:
+    torch.manual_seed(0)
+    ours, theirs = CenteredBatchNorm(CHANNELS), nn.BatchNorm2d(CHANNELS)
+    x = torch.randn(PICTURE)
+    for _ in range(2):
+        assert torch.equal(ours(x), theirs(x))
+        assert torch.equal(ours.running_var, theirs.running_var)
+        ours.eval()
+        theirs.eval()
+        for module in (ours, theirs):
+            module.zero_grad()
+            module(x).square().sum().backward()
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.allclose(mine.grad, other.grad, rtol=1e-4)
+        ours.train()
+        theirs.train()
+
+
+def test_a_module_with_it_stands_alone(tmp_path: Path) -> None:
+    source = generate(with_scale(1000), "net").source
+    assert "from loader" not in source and "import loader" not in source
+    module = module_from_source(source).eval()
+    x = torch.randn(PICTURE)
+    with torch.no_grad():
+        wanted = module(x)
+        for graph in (
+            torch.fx.symbolic_trace(module),
+            torch.export.export(module, (x,)).module(),
+            torch.compile(module, backend="eager"),
+        ):
+            assert torch.equal(graph(x), wanted)

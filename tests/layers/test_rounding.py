@@ -145,16 +145,45 @@ def test_the_form_that_subtracts_first_trains_as_torchs_does() -> None:
         theirs.train()
 
 
-def test_a_module_with_it_stands_alone(tmp_path: Path) -> None:
+def far_module() -> tuple[nn.Module, torch.Tensor]:
+    """A net of means 1000 deviations from 0, as its source has it, and values near them."""
+    planned = with_scale(1000)
+    module = module_from_source(generate(planned, "net").source).eval()
+    tensors = planned.steps[0].written.tensors
+    module.load_state_dict({f"bn.{key}": torch.from_numpy(a) for key, a in tensors.items()})
+    mean, variance = (array.reshape(-1, 1, 1) for array in statistics(1000))
+    random = np.random.default_rng(2)
+    x = mean + np.sqrt(variance) * random.standard_normal(PICTURE)
+    return module, torch.from_numpy(x.astype(np.float32))
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_its_graphs_compute_the_same() -> None:
+    module, x = far_module()
+    wanted = module(x)
+    for graph in (
+        torch.fx.symbolic_trace(module),
+        torch.jit.trace(module, x),
+        torch.export.export(module, (x,)).module(),
+        torch.compile(module, backend="aot_eager", fullgraph=True),
+    ):
+        assert torch.equal(graph(x), wanted)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_its_onnx_is_not_folded_back(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    module, x = far_module()
+    file = tmp_path / "net.onnx"
+    torch.onnx.export(module, (x,), file, dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    wanted = module(x).numpy()
+    assert np.abs(found - wanted).max() <= 2.5e-7 * np.abs(wanted).max()
+
+
+def test_the_source_stands_alone() -> None:
     source = generate(with_scale(1000), "net").source
     assert "from loader" not in source and "import loader" not in source
-    module = module_from_source(source).eval()
-    x = torch.randn(PICTURE)
-    with torch.no_grad():
-        wanted = module(x)
-        for graph in (
-            torch.fx.symbolic_trace(module),
-            torch.export.export(module, (x,)).module(),
-            torch.compile(module, backend="eager"),
-        ):
-            assert torch.equal(graph(x), wanted)

@@ -22,7 +22,8 @@ from loader.progress import Progress
 # a type that the file lacks would be filler in Caffe.
 WITH_BLOBS = {
     "Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "PReLU", "LSTM", "RNN",
-    "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise",
+    "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise", "Convolution3D",
+    "Deconvolution3D",
 }  # fmt: skip
 PARAMETERS = {
     "Convolution": "convolution_param",
@@ -209,7 +210,7 @@ def _shaped(blob: caffemodel.Blob, layer: Layer, number: int) -> np.ndarray:
     if layer.type == "PReLU" and layer.fields.message("prelu_param").boolean("channel_shared"):
         axes = (0,)
     if blob.legacy and axes is not None and number < len(axes):
-        extra = 4 - axes[number]
+        extra = len(shape) - axes[number]
         if shape[:extra] == (1,) * extra:
             shape = shape[extra:]
     return blob.array().reshape(shape)

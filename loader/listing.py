@@ -19,7 +19,8 @@ from loader.plan import outline
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
 WEIGHTED = {
-    "Convolution", "ConvolutionDepthwise", "Deconvolution", "DepthwiseConvolution", "InnerProduct",
+    "Convolution", "Convolution3D", "ConvolutionDepthwise", "Deconvolution", "Deconvolution3D",
+    "DepthwiseConvolution", "InnerProduct",
 }  # fmt: skip
 
 
@@ -166,7 +167,7 @@ def _macs(
     """Weight elements times the places where they are applied."""
     if kind not in WEIGHTED or not blobs:
         return 0
-    places = inputs if kind == "Deconvolution" else outputs
+    places = inputs if kind.startswith("Deconvolution") else outputs
     if not places:
         return None
     weight, total = blobs[0], 0

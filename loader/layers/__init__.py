@@ -16,6 +16,7 @@ from loader.layers import (
     recurrent,
     resampling,
     shape,
+    volumes,
     yolo,
 )
 from loader.layers.rule import Rule
@@ -35,9 +36,11 @@ LAYERS: dict[str, Rule] = {
     "Concat": shape.concat,
     "ContinuationIndicator": recurrent.continuation_indicator,
     "Convolution": convolution.convolution,
+    "Convolution3D": volumes.convolution3d,
     "ConvolutionDepthwise": convolution.depthwise,
     "Crop": shape.crop,
     "Deconvolution": convolution.deconvolution,
+    "Deconvolution3D": volumes.deconvolution3d,
     "DepthwiseConvolution": convolution.depthwise,
     "DetectionOutput": detection.detection_output,
     "Dropout": activation.dropout,
@@ -70,6 +73,7 @@ LAYERS: dict[str, Rule] = {
     "Permute": shape.permute,
     "PixelShuffle": shape.pixel_shuffle,
     "Pooling": pooling.pooling,
+    "Pooling3D": volumes.pooling3d,
     "PSROIPooling": detection.psroi_pooling,
     "Power": activation.power,
     "PriorBox": detection.prior_box,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, same
+from loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, same
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,8 @@ def _repeated(site: Site, name: str, prefix: str, axes: int, default: int | None
 
 def convolution(site: Site) -> Written:
     """Weight (out, in/group, k...), bias (out). Several bottoms: several tops, the same weights."""
-    found = geometry(site)
     param = site.param("convolution_param")
-    channels = site.bottom()[found.axis]
-    return _convolution(site, found, channels, param.integer("group", 1))
+    return convolved(site, geometry(site), param, param.integer("group", 1))
 
 
 def depthwise(site: Site) -> Written:
@@ -127,13 +125,14 @@ def depthwise(site: Site) -> Written:
         raise Refused(
             f"num_output {outputs}, group {group} over {channels} channels: not depthwise"
         )
-    return _convolution(site, found, channels, channels, outputs)
+    return convolved(site, found, param, channels, outputs)
 
 
-def _convolution(
-    site: Site, found: Geometry, channels: int, group: int, outputs: int | None = None
+def convolved(
+    site: Site, found: Geometry, param: Params, group: int, outputs: int | None = None
 ) -> Written:
-    param = site.param("convolution_param")
+    """A convolution of any layer of its kind, whose fields `param` holds."""
+    channels = site.bottom()[found.axis]
     outputs = outputs or param.integer("num_output")
     bias = param.boolean("bias_term", True)
     _check_groups(channels, outputs, group)
@@ -151,10 +150,14 @@ def _convolution(
 
 def deconvolution(site: Site) -> Written:
     """Weight (in, out/group, k...): the layout of ConvTranspose, groups included."""
-    found = geometry(site)
     param = site.param("convolution_param")
+    bias = param.boolean("bias_term", True)
+    return deconvolved(site, geometry(site), param, param.integer("group", 1), bias)
+
+
+def deconvolved(site: Site, found: Geometry, param: Params, group: int, bias: bool) -> Written:
+    """A deconvolution of any layer of its kind, whose fields `param` holds."""
     channels, outputs = site.bottom()[found.axis], param.integer("num_output")
-    group, bias = param.integer("group", 1), param.boolean("bias_term", True)
     _check_groups(channels, outputs, group)
     weight = site.blob(0, channels, outputs // group, *found.kernel)
     literals = f"{channels}, {outputs}, {found.literals()}" + _options(group, bias)

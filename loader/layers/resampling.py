@@ -34,13 +34,26 @@ def _unpool(site: Site, param: Params, shape: Shape) -> Written:
     site.expect(bottoms=2, tops=1, blobs=0)
     if site.bottom(1) != shape:
         raise Refused(f"a mask of shape {shown(site.bottom(1))} for {shown(shape)}")
-    if param.has("upsample_h") and param.has("upsample_w"):
-        high, wide = param.integer("upsample_h"), param.integer("upsample_w")
-    else:
-        both = param.integer("scale", 2)
-        high = shape[2] * param.integer("scale_h", both) - param.boolean("pad_out_h")
-        wide = shape[3] * param.integer("scale_w", both) - param.boolean("pad_out_w")
-    return _unpooled(shape, high, wide)
+    return _unpooled(shape, *_unpooled_size(param, shape))
+
+
+def _unpooled_size(param: Params, shape: Shape) -> tuple[int, int]:
+    """As it is written, and the scale beside it is unused; or the scale's, one less where padded."""
+    sized = [param.has("upsample_h"), param.has("upsample_w")]
+    scaled = [param.has("scale_h"), param.has("scale_w")]
+    both = param.integer("scale", 2)
+    scales = [param.integer("scale_h"), param.integer("scale_w")] if all(scaled) else [both] * 2
+    padded = [param.boolean("pad_out_h"), param.boolean("pad_out_w")]
+    size = [param.integer("upsample_h"), param.integer("upsample_w")]
+    if not all(sized):
+        if any(scaled) and (not all(scaled) or param.has("scale")):
+            raise Refused("scale_h and scale_w with scale, or one without the other")
+        if min(scales) < 2 or any(p and s != 2 for p, s in zip(padded, scales, strict=True)):
+            raise Refused(f"scale {shown(scales)}; it takes 2 and more, and 2 with pad_out")
+        size = [n * s - p for n, s, p in zip(shape[2:], scales, padded, strict=True)]
+    elif min(size) < 2:
+        raise Refused(f"to {shown(size)}; it takes sizes above 1")
+    return size[0], size[1]
 
 
 def _unpooled(shape: Shape, high: int, wide: int) -> Written:

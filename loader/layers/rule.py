@@ -249,10 +249,13 @@ class Site:
 
 
 def same_shape(found: Shape, wanted: Shape) -> bool:
-    """Equal, or a legacy 4-D shape that has ones in front (Blob::ShapeEquals)."""
-    if found == wanted:
+    """Equal, or a legacy 4-D shape that has ones in front (Blob::ShapeEquals).
+
+    C3D has five axes for every blob: ones in front, or a length of 1 where there is none.
+    """
+    if found == wanted or (len(found) == 5 and found[:2] + found[3:] == wanted and found[2] == 1):
         return True
-    return len(found) == 4 and len(wanted) < 4 and found == (1,) * (4 - len(wanted)) + wanted
+    return 5 >= len(found) >= 4 and found == (1,) * (len(found) - len(wanted)) + wanted
 
 
 def shown(shape: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from loader.progress import SILENT
 from loader.schema import TYPES
 from tests import encode_caffemodel as encode
 from tests.layers import by_hand, by_hand_detection
+from tests.layers import by_hand_volumes as volumes
 from tests.layers.nets import Shape, inputs_text, layer
 
 Arrays = Mapping[str, np.ndarray]
@@ -93,6 +94,24 @@ def detect(**changes: object) -> Callable[[Arrays, Sequence[np.ndarray]], np.nda
         x["priors"],
         **values,  # type: ignore[arg-type]
     )
+
+
+VOLUME = {"x": (2, 3, 5, 6, 7)}
+
+
+def bn_volume(x: np.ndarray, blobs: list[np.ndarray], eps: float) -> np.ndarray:
+    return by_hand.bn(x.reshape(*x.shape[:3], -1), blobs, eps).reshape(x.shape)
+
+
+def pool(
+    kind: str, kernel: volumes.Three, stride: volumes.Three, pad: volumes.Three, clip: bool,
+    mask: bool = False,
+) -> Callable[[Arrays, Sequence[np.ndarray]], np.ndarray | tuple[np.ndarray, ...]]:  # fmt: skip
+    def wanted(x: Arrays, _: object) -> np.ndarray | tuple[np.ndarray, ...]:
+        found = volumes.pool3d(x["x"], kind, kernel, stride, pad, clip)
+        return found if mask else found[0]
+
+    return wanted
 
 
 NMS = "nms_param { nms_threshold: 0.45 top_k: 30 }"
@@ -297,6 +316,30 @@ FORKS = {
     "yolov2 two maps": Fork("YoloDetectionOutput", f"yolo_detection_output_param {{ {YOLO2_PARAM} }}", {"a": (1, 16, 5, 5), "b": (1, 16, 3, 3)}, yolov2),
     "region": Fork("Region", "region_param { classes: 3 coords: 4 num: 2 }", {"x": (2, 16, 4, 5)}, lambda x, _: by_hand_detection.region(x["x"], 2, 3, 4)),
     "region training": Fork("Region", "region_param { side: 4 num_classes: 2 coords: 5 num: 2 jitter: 0.2 object_scale: 5 thresh: 0.6 biases: 1 biases: 2 }", {"x": (2, 16, 4, 4)}, lambda x, _: by_hand_detection.region(x["x"], 2, 2, 5)),
+    "bn five axes": Fork("BN", "bn_param { slope_filler { value: 1 } frozen: true }", VOLUME, lambda x, b: bn_volume(x["x"], list(b), 1e-5), [(1, 3)] * 4),
+    "bn two axes": Fork("BN", "bn_param { slope_filler { value: 1 } }", {"x": (4, 8)}, lambda x, b: by_hand.bn(x["x"][:, :, None, None], list(b), 1e-5)[..., 0, 0], [(1, 8, 1, 1)] * 4),
+    "conv 3d": Fork("Convolution3D", "convolution3d_param { num_output: 4 kernel_size: 3 kernel_depth: 2 pad: 1 temporal_pad: 1 stride: 2 temporal_stride: 3 }", VOLUME, lambda x, b: volumes.conv3d(x["x"], b[0], b[1], (3, 2, 2), (1, 1, 1)), [(4, 3, 2, 3, 3), (1, 1, 1, 1, 4)]),
+    "conv 3d v1.0": Fork("Convolution3D", "convolution_param { num_output: 4 kernel_size: 3 kernel_depth: 3 pad: 1 temporal_pad: 1 filter_group: 2 bias_term: false }", VOLUME, lambda x, b: volumes.conv3d(x["x"], b[0], None, (1, 1, 1), (1, 1, 1)), [(4, 3, 3, 3, 3)]),
+    "conv 3d group": Fork("Convolution3D", "convolution3d_param { num_output: 4 kernel_size: 2 kernel_l: 3 pad_l: 2 stride: 2 stride_l: 1 group: 2 filter_stride: 2 filter_stride_l: 2 }", {"x": (2, 6, 5, 7, 6)}, lambda x, b: volumes.conv3d(x["x"], b[0], b[1], (1, 2, 2), (2, 0, 0), (2, 2, 2), 2), [(4, 3, 3, 2, 2), (4,)]),
+    "deconv 3d": Fork("Deconvolution3D", "convolution3d_param { num_output: 4 kernel_size: 3 kernel_depth: 2 pad: 1 stride: 2 temporal_stride: 2 bias_term: false }", VOLUME, lambda x, b: volumes.deconv3d(x["x"], b[0], b[1], (2, 2, 2), (0, 1, 1)), [(3, 4, 2, 3, 3), (1, 1, 1, 1, 4)]),
+    "deconv 3d v1.0": Fork("Deconvolution3D", "convolution_param { num_output: 2 kernel_size: 4 kernel_depth: 4 pad: 1 temporal_pad: 1 stride: 2 temporal_stride: 2 bias_term: false }", VOLUME, lambda x, b: volumes.deconv3d(x["x"], b[0], None, (2, 2, 2), (1, 1, 1)), [(3, 2, 4, 4, 4)]),
+    "deconv 3d of P3D's": Fork("Deconvolution3D", "convolution3d_param { num_output: 2 kernel_size: 3 kernel_l: 1 stride: 2 }", VOLUME, lambda x, b: volumes.deconv3d(x["x"], b[0], b[1], (1, 2, 2), (0, 0, 0)), [(3, 2, 1, 3, 3), (2,)]),
+    "pool 3d": Fork("Pooling3D", "pooling3d_param { pool: MAX kernel_size: 2 kernel_depth: 2 stride: 2 temporal_stride: 2 }", VOLUME, pool("MAX", (2, 2, 2), (2, 2, 2), (0, 0, 0), False)),
+    "pool 3d v1.0": Fork("Pooling3D", "pooling_param { pool: MAX kernel_size: 3 kernel_depth: 1 stride: 2 }", VOLUME, pool("MAX", (1, 3, 3), (1, 2, 2), (0, 0, 0), False)),
+    "pool 3d of short volumes": Fork("Pooling3D", "pooling3d_param { pool: MAX kernel_size: 2 kernel_depth: 2 stride: 2 temporal_stride: 2 }", {"x": (1, 2, 1, 7, 7)}, pool("MAX", (2, 2, 2), (2, 2, 2), (0, 0, 0), False)),
+    "pool 3d wide strides": Fork("Pooling3D", "pooling3d_param { pool: MAX kernel_size: 2 kernel_depth: 1 stride: 3 temporal_stride: 4 }", VOLUME, pool("MAX", (1, 2, 2), (4, 3, 3), (0, 0, 0), False)),
+    "pool 3d average": Fork("Pooling3D", "pooling3d_param { pool: AVE kernel_size: 3 kernel_depth: 2 stride: 2 temporal_stride: 2 }", VOLUME, pool("AVE", (2, 3, 3), (2, 2, 2), (0, 0, 0), False)),
+    "pool 3d average padded": Fork("Pooling3D", "pooling3d_param { pool: AVE kernel_size: 2 kernel_depth: 2 stride: 2 pad: 1 temporal_stride: 1 }", VOLUME, pool("AVE", (2, 2, 2), (1, 2, 2), (0, 1, 1), False)),
+    "pool 3d of P3D's": Fork("Pooling3D", "pooling3d_param { pool: MAX pad: 0 kernel_size: 3 stride: 2 pad_l: 0 kernel_l: 2 stride_l: 2 }", VOLUME, pool("MAX", (2, 3, 3), (2, 2, 2), (0, 0, 0), True)),
+    "pool 3d of P3D's padded": Fork("Pooling3D", "pooling3d_param { pool: MAX pad: 1 kernel_size: 3 stride: 2 pad_l: 1 kernel_l: 2 stride_l: 2 }", VOLUME, pool("MAX", (2, 3, 3), (2, 2, 2), (1, 1, 1), True)),
+    "pool 3d of P3D's padded far": Fork("Pooling3D", "pooling3d_param { pool: MAX pad_h: 2 pad_w: 0 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 kernel_l: 2 stride_l: 2 }", VOLUME, pool("MAX", (2, 3, 2), (2, 2, 3), (0, 2, 0), True)),
+    "pool 3d of P3D's average": Fork("Pooling3D", "pooling3d_param { pool: AVE pad: 1 kernel_size: 3 stride: 2 pad_l: 1 kernel_l: 3 stride_l: 2 }", VOLUME, pool("AVE", (3, 3, 3), (2, 2, 2), (1, 1, 1), True)),
+    "pool 3d of P3D's average padded far": Fork("Pooling3D", "pooling3d_param { pool: AVE pad: 2 kernel_size: 3 stride: 2 kernel_l: 1 }", VOLUME, pool("AVE", (1, 3, 3), (1, 2, 2), (0, 2, 2), True)),
+    "pool 3d mask": Fork("Pooling3D", "pooling3d_param { pool: MAX pad: 1 kernel_size: 3 stride: 2 pad_l: 1 kernel_l: 2 stride_l: 2 }", VOLUME, pool("MAX", (2, 3, 3), (2, 2, 2), (1, 1, 1), True, mask=True), tops=2),
+    "pool 3d global": Fork("Pooling3D", "pooling3d_param { pool: AVE global_pooling: true }", VOLUME, lambda x, _: x["x"].mean((2, 3, 4), keepdims=True)),
+    "pool 3d global mask": Fork("Pooling3D", "pooling3d_param { global_pooling: true }", VOLUME, pool("MAX", (5, 6, 7), (1, 1, 1), (0, 0, 0), True, mask=True), tops=2),
+    "unpool written size": Fork("Upsample", "upsample_param { scale: 2 upsample_w: 9 upsample_h: 5 }", {"x": (2, 3, 3, 4), "mask": (2, 3, 3, 4)}, lambda x, _: by_hand.unpool(x["x"], x["mask"], 5, 9), make=lambda r: {"mask": np.stack([r.permutation(45)[:12] for _ in range(6)]).reshape(2, 3, 3, 4)}),
+    "unpool scales": Fork("Upsample", "upsample_param { scale_h: 3 scale_w: 2 pad_out_w: true upsample_h: 50 }", {"x": (1, 2, 3, 4), "mask": (1, 2, 3, 4)}, lambda x, _: by_hand.unpool(x["x"], x["mask"], 9, 7), make=lambda r: {"mask": np.stack([r.permutation(63)[:12] for _ in range(2)]).reshape(1, 2, 3, 4)}),
 }  # fmt: skip
 
 

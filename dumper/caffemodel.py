@@ -1,8 +1,9 @@
 """Read a `.caffemodel` without Caffe and without a schema: mapped, no copy of the weights.
 
 All three layouts of caffe.proto (V0 nested layers, V1 `layers`, current `layer`), Caffe's HDF5
-layout, BlobShape and legacy shapes, `double_data`, NVCaffe's half-precision `raw_data`. What Caffe
-accepts in silence (a web page, an empty file, trailing bytes, names twice) is refused here.
+layout, BlobShape and legacy shapes, `double_data`, NVCaffe's half-precision `raw_data`, and C3D v1.0's
+blobs of five axes. What Caffe accepts in silence (a web page, an empty file, trailing bytes, names
+twice) is refused here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from dumper.era import V0_TYPES, V1_TYPES, looks_like
+from dumper.era import C3D_TYPES, V0_TYPES, V1_TYPES, looks_like
 from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
 
 MAX_LAYERS = 10_000
@@ -30,6 +31,8 @@ _CHUNK = 1 << 20
 NET_LAYERS_V1, NET_LAYER = 2, 100
 BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE, BLOB_RAW_TYPE, BLOB_RAW = 5, 7, 8, 10, 12
 RAW_HALF = 2
+# C3D v1.0 put a length between channels and height: what followed moved up by one
+C3D_WIDTH, C3D_DATA = 5, 6
 # as Caffe prints it: no leading zeros, no other digits than ASCII's
 _BLOB_NUMBER = re.compile(r"(0|[1-9][0-9]{0,2})\Z")
 
@@ -215,6 +218,7 @@ def _net(path: Path, data: mmap.mmap, max_layers: int) -> Caffemodel:
 def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, Layer]:
     """One layer of either list. V1: name 4, type 5 (enum), blobs 6; V0 sits inside field 1."""
     layer = Layer("", "", [])
+    v1_type = 0
     inner = None  # type: Optional[Layer]
     name_at, type_at, blobs_at = (1, 2, 7) if current else (4, 5, 6)
     for number, kind, first, after in fields(data, start, end):
@@ -223,6 +227,7 @@ def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, L
         elif number == type_at and kind == BYTES and current:
             layer.type = _text(data, first, after)
         elif number == type_at and kind == VARINT and not current:
+            v1_type = first
             layer.type = V1_TYPES.get(first, f"V1 type {first}" if first else "")
         elif number == blobs_at and kind == BYTES:
             _append(layer, data, first, after)
@@ -230,6 +235,8 @@ def _layer(data: mmap.mmap, start: int, end: int, current: bool) -> Tuple[str, L
             inner = _layer_v0(data, first, after)
     if inner is not None and layer.blobs:
         raise WireError(start, f"layer {shown(inner.name)}: blobs beside a V0 layer's own")
+    if any(blob is not None and len(blob.shape) == 5 and blob.legacy for blob in layer.blobs):
+        layer.type = C3D_TYPES.get(v1_type, layer.type)
     return ("current" if current else "v1" if inner is None else "v0"), inner or layer
 
 
@@ -260,8 +267,38 @@ def _text(data: mmap.mmap, start: int, end: int) -> str:
         raise WireError(start, "a name that is not UTF-8") from None
 
 
+def _is_c3d(data: mmap.mmap, start: int, end: int) -> bool:
+    """Whether field 5 is the width of C3D v1.0, one number, and not the values of stock Caffe."""
+    for number, kind, _, _ in fields(data, start, end):
+        if number >= C3D_WIDTH:
+            return number == C3D_WIDTH and kind == VARINT
+    return False
+
+
+def _c3d_blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
+    """BlobProto of C3D v1.0 (its caffe.proto): num, channels, length, height, width 1-5, data 6."""
+    dims = {}  # type: Dict[int, int]
+    runs = []  # type: List[_Run]
+    position = start
+    while position < end:
+        number, kind, first, after = next(fields(data, position, end))
+        if number <= C3D_WIDTH and kind == VARINT:
+            dims[number] = _dimension(first, position)
+        elif number == C3D_DATA and kind in (BYTES, FIXED32):
+            after = _take(data, runs, kind, position, first, after, end, 4)
+        position = after
+        if len(runs) > MAX_RUNS:
+            raise WireError(start, f"layer {shown(layer)}: a blob in more than {MAX_RUNS} pieces")
+    shape = tuple(dims.get(number, 0) for number in range(1, C3D_WIDTH + 1))
+    blob = Blob(shape, True, "float", data, runs)
+    _check_count(blob, start, layer)
+    return blob
+
+
 def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
     """BlobProto: num..width 1-4, data 5, shape 7, double_data 8; NVCaffe: raw type 10, raw data 12."""
+    if _is_c3d(data, start, end):
+        return _c3d_blob(data, start, end, layer)
     legacy = {}  # type: Dict[int, int]
     shape = None  # type: Optional[List[int]]
     runs = {"float": [], "double": [], "half": []}  # type: Dict[str, List[_Run]]

@@ -15,6 +15,9 @@ V1_TYPES = {
     40: "PReLU",  # forks only
 }  # fmt: skip
 
+# Those numbers again in C3D v1.0, of its layers that have parameters
+C3D_TYPES = {30: "Convolution3D", 34: "Deconvolution3D"}
+
 # V0LayerParameter.type -> today's type (upgrade_proto.cpp, UpgradeV0LayerType)
 V0_TYPES = {
     "accuracy": "Accuracy", "bnll": "BNLL", "concat": "Concat", "conv": "Convolution",

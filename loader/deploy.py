@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 # top 0 is the pictures, what follows is labels
-PICTURES = {"Data", "ImageData", "WindowData", "MemoryData"}
-# where these three say how many pictures they take, and of which size
-DATA = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
+PICTURES = {"Data", "DenseImageData", "ImageData", "MemoryData", "VideoData", "WindowData"}
+# where these say how many pictures they take, and of which size; DenseImageData is SegNet's
+DATA = {
+    "Data": "data_param", "DenseImageData": "dense_image_data_param",
+    "ImageData": "image_data_param", "WindowData": "window_data_param",
+}  # fmt: skip
+# C3D's; v1.0 has its fields in the other's message
+VIDEO = ("video_data_param", "image_data_param")
+# these read files, in colour unless they are told not to
+COLOURED = {"DenseImageData", "ImageData", "VideoData"}
 SOURCES = PICTURES | {"HDF5Data", "DummyData"}
 # loss -> what of it is left at TEST, and the message that keeps its axis
 CONTAINS = {
@@ -190,13 +197,25 @@ def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Pat
     if number > 0 or layer.type == "HDF5Data":
         return None
     mean = _mean_shape(layer, beside)
-    own, transform = layer.fields.message(DATA[layer.type]), layer.fields.message("transform_param")
+    own, transform = _own(layer), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
     height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
     channels = _channels(net, layer, transform, weights)
     if mean:
         channels, height, width = channels or mean[0], height or mean[1], width or mean[2]
-    return (1, channels, height, width) if channels and height and width else None
+    if not channels and layer.type in COLOURED:
+        channels = 3 if own.boolean("is_color", True) else 1
+    length = (own.integer("new_length"),) if layer.type == "VideoData" else ()
+    shape = (1, channels, *length, height, width)
+    return shape if all(shape) else None
+
+
+def _own(layer: Layer) -> Message:
+    """The message of the layer's own type."""
+    if layer.type != "VideoData":
+        return layer.fields.message(DATA[layer.type])
+    name = next((name for name in VIDEO if layer.fields.has(name)), VIDEO[0])
+    return layer.fields.message(name)
 
 
 def mean_file(layer: Layer, beside: Path) -> Path | None:
@@ -212,9 +231,11 @@ def _mean_shape(layer: Layer, beside: Path) -> Shape:
     if path is None:
         return ()
     try:
-        return caffemodel.read_blob(path).shape[-3:]
+        shape = caffemodel.read_blob(path).shape
     except caffemodel.CaffemodelError as error:
         raise BadInput(str(error)) from None
+    # C3D's is a volume
+    return (shape[1], *shape[3:]) if len(shape) == 5 else shape[-3:]
 
 
 def _dummy(layer: Layer, number: int) -> Shape | None:
@@ -236,11 +257,18 @@ def _channels(net: Net, layer: Layer, transform: Message, weights: BlobShapes) -
     if transform.boolean("force_color") or len(transform.all("mean_value")) == 3:
         return 3
     for reader in net.layers:
-        if layer.tops[0] in reader.bottoms and reader.type == "Convolution":
+        if layer.tops[0] in reader.bottoms and reader.type in ("Convolution", "Convolution3D"):
             shape = next(iter(weights.get(reader.name, ())), ())
-            group = reader.fields.message("convolution_param").integer("group", 1)
-            return shape[1] * group if len(shape) == 4 else 0
+            return shape[1] * _groups(reader) if len(shape) >= 4 else 0
     return 0
+
+
+def _groups(layer: Layer) -> int:
+    """C3D's Convolution3D has a field for it that does nothing."""
+    if layer.type == "Convolution":
+        return layer.fields.message("convolution_param").integer("group", 1)
+    param = layer.fields.message("convolution3d_param")
+    return param.integer("group", 1) if param.has("kernel_l") else 1
 
 
 def _field(name: str, value: str | Message, line: int, quoted: bool = False) -> Field:

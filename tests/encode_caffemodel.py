@@ -17,6 +17,10 @@ V1_NUMBERS = {
     "ReLU": 18,
     "Softmax": 20,
     "Deconvolution": 39,
+    # of C3D v1.0
+    "Convolution3D": 30,
+    "Pooling3D": 31,
+    "Deconvolution3D": 34,
 }
 V0_WORDS = {"Convolution": "conv", "InnerProduct": "innerproduct", "Pooling": "pool"}
 
@@ -61,6 +65,24 @@ def blob(
         )
     key = varint(field << 3 | wire)
     return shape + b"".join(key + value.tobytes() for value in flat)
+
+
+def c3d_blob(array: np.ndarray, packed: bool = True) -> bytes:
+    """C3D v1.0's: num, channels, length, height, width in fields 1 to 5, the values in 6."""
+    dims = (1,) * (5 - array.ndim) + array.shape
+    shape = b"".join(number(field, dim) for field, dim in enumerate(dims, 1))
+    flat = array.astype("<f4").reshape(-1)
+    if packed:
+        return shape + chunk(6, flat.tobytes())
+    return shape + b"".join(varint(6 << 3 | 5) + value.tobytes() for value in flat)
+
+
+def c3d(layers: Sequence[tuple[str, str, Sequence[np.ndarray]]], packed: bool = True) -> bytes:
+    """A file of C3D v1.0."""
+    return chunk(1, b"net") + b"".join(
+        layer("v1", name, kind, [c3d_blob(array, packed) for array in blobs])
+        for name, kind, blobs in layers
+    )
 
 
 def layer(era: str, name: str, kind: str, blobs: Iterable[bytes]) -> bytes:

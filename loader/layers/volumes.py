@@ -167,8 +167,11 @@ def _pooled(site: Site, pool: str, kernel: Shape, stride: Shape, pad: Shape, cli
     _geometry(kernel, stride, pad, (1, 1, 1))
     shape = site.bottom()
     out = (*shape[:2], *_outputs(shape[2:], kernel, stride, pad, clip))
-    # torch drops a last window that begins outside, and refuses pads above half a kernel
+    # torch drops a last window that begins outside, and refuses pads above half a kernel, and
+    # averages over more than there is
     plain = all(s <= k and 2 * p <= k for k, s, p in zip(kernel, stride, pad, strict=True))
+    if pool == "AVE":
+        plain = plain and all(k <= size for k, size in zip(kernel, shape[2:], strict=True))
     if plain and not mask and (clip or not any(pad)):
         literals = arguments(
             same(kernel), same(stride), padding=same(pad) if any(pad) else None, ceil_mode=True

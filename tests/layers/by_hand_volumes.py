@@ -18,7 +18,7 @@ def conv3d(
     """vol2col.cpp, and one product of matrices for each group."""
     kernel = weight.shape[2:]
     sizes = [
-        (n + 2 * p - (d * (k - 1) + 1)) // s + 1
+        int((n + 2 * p - (d * (k - 1) + 1)) / s) + 1  # towards zero, as in C++
         for n, k, s, p, d in zip(x.shape[2:], kernel, stride, pad, dilation, strict=True)
     ]
     out = np.zeros((len(x), len(weight), *sizes))

@@ -77,7 +77,7 @@ def test_a_module_runs_without_a_warning(
     wrong = []
     for name, dump in dumps.items():
         converted = convert(dump, None, "net")
-        module = converted.build()
+        module = converted.build().requires_grad_(grad == "of parameters")
         forget(module)
         inputs = [torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs]
         for x in inputs:

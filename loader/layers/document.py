@@ -23,7 +23,7 @@ What to do: drop the layer, or give your own module with `--layer-plugin` ([addi
 Each type of stock Caffe is held against real Caffe, parameter by parameter (`tests/layers/nets.py`): in the container,
 and against the dumps that it made (`tests/layers/golden.zip`). Stock Caffe cannot run the forks' types: they are held
 against their published definitions, transcribed, and against OpenCV's importer where it has them
-(`tests/layers/test_forks.py`).
+(`tests/layers/test_forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
 
 ## Converted
 """
@@ -113,6 +113,10 @@ def markdown() -> str:
     lines.append(
         "- What torch has no module for: convolutions over other than 1 to 3 spatial axes, BatchNorm on more than 5 axes, "
         "Im2col over other than 2; infinite parameters; layers whose weights the file lacks (Caffe would use the filler)."
+    )
+    lines.append(
+        "- Convolution3D, Deconvolution3D and Pooling3D of other forks than C3D's (`kernel_depth`) and P3D's (`kernel_l`): "
+        "the same names mean other windows there."
     )
     return "\n".join(lines) + "\n" + _unconverted() + TAIL
 

@@ -16,7 +16,7 @@ from dumper.dumpfile import Dump
 from loader.conversion import convert
 from loader.errors import EngineError
 from loader.metrics import distance, error_of
-from loader.ops.batch_norm import centered
+from loader.ops.batch_norm import centred
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet, inputs_text, layer
 
@@ -84,7 +84,7 @@ def batch_norm(deviations: float, scaled: bool, spread: float, seed: int) -> flo
     ]
     tensor = torch.from_numpy(x.astype(np.float32))
     torchs = torch.nn.functional.batch_norm(tensor, *state, eps=1e-5)  # type: ignore[arg-type]
-    caffes = centered(tensor, *state, 1e-5)  # type: ignore[arg-type]
+    caffes = centred(tensor, *state, 1e-5)  # type: ignore[arg-type]
     return error_of(torchs.numpy(), caffes.numpy())
 
 

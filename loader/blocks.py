@@ -207,7 +207,7 @@ def _free(call: Call) -> set[int]:
     if re.fullmatch(r"nn\.(Conv\dd|ConvTranspose\dd|Linear)", call.callee):
         named = [at for at, (name, _) in enumerate(_full(call)) if name in ("stride", "groups")]
         return {0, 1, *named}
-    if re.fullmatch(r"nn\.(BatchNorm\dd|PReLU)|CenteredBatchNorm", call.callee):
+    if re.fullmatch(r"nn\.(BatchNorm\dd|PReLU)|CentredBatchNorm", call.callee):
         return {0} if call.arguments else set()
     return set()
 

@@ -66,7 +66,7 @@ def _normalised(
         track_running_stats=None if stored else False,
     )
     if stored and _cancels(tensors["running_mean"], tensors["running_var"], eps):
-        module, ops = f"CenteredBatchNorm({literals})", ("CenteredBatchNorm",)
+        module, ops = f"CentredBatchNorm({literals})", ("CentredBatchNorm",)
         return Written("{self}({0})", [shape], module, tensors, ops)
     axes = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
     return Written("{self}({0})", [shape], f"nn.BatchNorm{axes}d({literals})", tensors)

@@ -16,7 +16,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ArgMax": ("argmax", ()),
     "AvgPool": ("pooling", ("WindowPool", "average_pool", "padded", "windows")),
     "Bias": ("scale", ()),
-    "CenteredBatchNorm": ("batch_norm", ("centered",)),
+    "CentredBatchNorm": ("batch_norm", ("centred",)),
     "DetectionOutput": (
         "detection",
         ("decode_boxes", "detections", "overlaps", "rows_of", "suppress"),
@@ -90,7 +90,7 @@ OPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bins": ("roi", ()),
     "centred_overlaps": ("yolo", ()),
     "continuation": ("recurrent", ()),
-    "centered": ("batch_norm", ()),
+    "centred": ("batch_norm", ()),
     "decode_boxes": ("detection", ()),
     "detections": ("detection", ()),
     "first_apart": ("proposal", ()),

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @torch.fx.wrap
-def centered(
+def centred(
     x: torch.Tensor,
     mean: torch.Tensor,
     variance: torch.Tensor,
@@ -24,7 +24,7 @@ def centered(
     return x.mul_(weight.reshape(shape)).add_(bias.reshape(shape))
 
 
-class CenteredBatchNorm(nn.modules.batchnorm._BatchNorm):
+class CentredBatchNorm(nn.modules.batchnorm._BatchNorm):
     """nn.BatchNorm for any number of axes, which subtracts the mean first, as Caffe does.
 
     nn.BatchNorm itself computes x * a + b: where the mean is large against the deviation, both
@@ -37,4 +37,4 @@ class CenteredBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training or self.running_mean is None or self.running_var is None:
             return super().forward(x)
-        return centered(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+        return centred(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)

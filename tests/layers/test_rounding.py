@@ -16,7 +16,7 @@ from loader.conversion import convert
 from loader.graph import net_from_text
 from loader.layers.normalisation import MOST_DEVIATIONS
 from loader.loading import module_from_source
-from loader.ops.batch_norm import CenteredBatchNorm
+from loader.ops.batch_norm import CentredBatchNorm
 from loader.plan import Plan, plan
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import SC, inputs_text, layer
@@ -77,8 +77,8 @@ def test_the_form_goes_by_how_far_a_mean_is_from_0(made: object) -> None:
     for deviations, expected in [
         (0, "nn.BatchNorm2d"),
         (0.99 * MOST_DEVIATIONS, "nn.BatchNorm2d"),
-        (1.01 * MOST_DEVIATIONS, "CenteredBatchNorm"),
-        (1e7, "CenteredBatchNorm"),
+        (1.01 * MOST_DEVIATIONS, "CentredBatchNorm"),
+        (1e7, "CentredBatchNorm"),
     ]:
         found: Plan = made(deviations)  # type: ignore[operator]
         assert found.steps[0].written.module.split("(")[0] == expected
@@ -107,7 +107,7 @@ def test_within_the_limit_torchs_form_is_good_and_beyond_it_is_not(scaled: bool)
         weight, bias = random.standard_normal((2, CHANNELS)).astype(np.float32)
         caffe = (x - mean) / deviation
         caffe = caffe * weight + bias if scaled else caffe
-        for kind in (nn.BatchNorm1d, CenteredBatchNorm):
+        for kind in (nn.BatchNorm1d, CentredBatchNorm):
             module = kind(CHANNELS, affine=scaled).eval()
             state = {"running_mean": mean, "running_var": variance, "weight": weight, "bias": bias}
             module.load_state_dict(
@@ -119,7 +119,7 @@ def test_within_the_limit_torchs_form_is_good_and_beyond_it_is_not(scaled: bool)
             found = module(torch.from_numpy(x)).detach().numpy()
             errors[kind, deviations] = np.abs(found - caffe).max() / np.abs(caffe).max()
     for (kind, deviations), error in errors.items():
-        if kind is CenteredBatchNorm:
+        if kind is CentredBatchNorm:
             assert error <= 2.5e-7
         elif deviations <= MOST_DEVIATIONS:
             assert error <= 1e-6
@@ -129,7 +129,7 @@ def test_within_the_limit_torchs_form_is_good_and_beyond_it_is_not(scaled: bool)
 
 def test_the_form_that_subtracts_first_trains_as_torchs_does() -> None:
     torch.manual_seed(0)
-    ours, theirs = CenteredBatchNorm(CHANNELS), nn.BatchNorm2d(CHANNELS)
+    ours, theirs = CentredBatchNorm(CHANNELS), nn.BatchNorm2d(CHANNELS)
     x = torch.randn(PICTURE)
     for _ in range(2):
         assert torch.equal(ours(x), theirs(x))

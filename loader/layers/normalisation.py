@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from loader.layers.normalised import check_batch, normalised
 from loader.layers.rule import Refused, Shape, Site, Written, arguments, count
-
-# |mean| / sqrt(variance + eps) up to which nn.BatchNorm's x * a + b is as good as Caffe's order: it
-# errs by 1.2e-8 times this, as a part of the largest value, and by ten times as much where the values
-# spread a tenth as wide as the statistics say (docs/parity.md)
-MOST_DEVIATIONS = 32.0
 
 
 def lrn(site: Site) -> Written:
@@ -40,43 +36,8 @@ def batch_norm(site: Site) -> Written:
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
     stored = site.param("batch_norm_param").boolean("use_global_stats", True)
     eps = site.param("batch_norm_param").number("eps", 1e-5)
-    _check_batch(site.bottom(), stored, eps)
-    return _normalised(site, eps, batch_statistics(site), stored)
-
-
-def _check_batch(shape: Shape, stored: bool = True, eps: float = 1e-5) -> None:
-    """`use_global_stats: false` at TEST asks for the statistics of the batch."""
-    if not 2 <= len(shape) <= 5:
-        raise Refused(f"an input of {len(shape)} axes; torch normalises N x C and up to three more")
-    if not stored and shape[0] * count(shape[2:]) == 1:
-        raise Refused("use_global_stats: false on one value a channel; give a larger --input")
-    if not stored and eps <= 0:
-        raise Refused(f"use_global_stats: false with eps {eps:g}; torch takes a positive one")
-
-
-def _normalised(
-    site: Site, eps: float, tensors: dict[str, np.ndarray], stored: bool = True
-) -> Written:
-    """nn.BatchNorm of as many axes, or the one that subtracts first; `tensors` is its state."""
-    shape = site.bottom()
-    literals = arguments(
-        shape[1],
-        eps=None if eps == 1e-5 else eps,
-        affine=None if "weight" in tensors else False,
-        track_running_stats=None if stored else False,
-    )
-    if stored and _cancels(tensors["running_mean"], tensors["running_var"], eps):
-        module, ops = f"CentredBatchNorm({literals})", ("CentredBatchNorm",)
-        return Written("{self}({0})", [shape], module, tensors, ops)
-    axes = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
-    return Written("{self}({0})", [shape], f"nn.BatchNorm{axes}d({literals})", tensors)
-
-
-def _cancels(mean: np.ndarray, variance: np.ndarray, eps: float) -> bool:
-    """Whether a mean is so many deviations from 0 that x * a + b cancels; also where there is none."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        deviations = np.abs(mean) / np.sqrt(variance + np.float32(eps))
-    return not bool((deviations <= MOST_DEVIATIONS).all())
+    check_batch(site.bottom(), stored, eps)
+    return normalised(site.bottom(), eps, batch_statistics(site), stored)
 
 
 def batch_statistics(site: Site) -> dict[str, np.ndarray]:
@@ -119,7 +80,7 @@ def fused_batch_norm(site: Site, scale: Site) -> Written | None:
         "bias": scale.blob(1, channels) if bias else np.zeros(channels, np.float32),
         **batch_statistics(site),
     }
-    return _normalised(site, site.param("batch_norm_param").number("eps", 1e-5), tensors)
+    return normalised(site.bottom(), site.param("batch_norm_param").number("eps", 1e-5), tensors)
 
 
 def scale(site: Site) -> Written:
@@ -222,7 +183,7 @@ def fork_bn(site: Site) -> Written:
     """
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
     param, shape = site.param("bn_param"), site.bottom()
-    _check_batch(shape)
+    check_batch(shape)
     for name in _BN_TRAINING:
         param.has(name)
     segnet = any(param.has(name) for name in ("bn_mode", "scale_filler", "shift_filler"))
@@ -236,8 +197,8 @@ def fork_bn(site: Site) -> Written:
     if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") == "INFERENCE":
         module = f"Scale(({shape[1]},), {len(shape) - 2})"
         return Written("{self}({0})", [shape], module, tensors, ("Scale",))
-    _check_batch(shape, stored=False)
-    return _normalised(site, 1e-9, tensors, stored=False)
+    check_batch(shape, stored=False)
+    return normalised(site.bottom(), 1e-9, tensors, stored=False)
 
 
 # they steer training only
@@ -256,10 +217,10 @@ def _bn_of_four(site: Site, tensors: dict[str, np.ndarray]) -> Written:
     eps = param.number("var_eps") if param.has("var_eps") else param.number("eps", 1e-5)
     if not param.boolean("moving_average", True):
         del tensors["running_mean"], tensors["running_var"]
-        _check_batch(site.bottom(), stored=False, eps=eps)
-        return _normalised(site, eps, tensors, stored=False)
+        check_batch(site.bottom(), stored=False, eps=eps)
+        return normalised(site.bottom(), eps, tensors, stored=False)
     tensors["num_batches_tracked"] = np.zeros((), np.int64)
-    return _normalised(site, eps, tensors)
+    return normalised(site.bottom(), eps, tensors)
 
 
 def grn(site: Site) -> Written:

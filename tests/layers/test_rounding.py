@@ -14,7 +14,7 @@ from loader import parity
 from loader.codegen import generate
 from loader.conversion import convert
 from loader.graph import net_from_text
-from loader.layers.normalisation import MOST_DEVIATIONS
+from loader.layers.normalised import MOST_DEVIATIONS
 from loader.loading import module_from_source
 from loader.ops.batch_norm import CentredBatchNorm
 from loader.plan import Plan, plan

@@ -55,7 +55,9 @@ def test_everything_that_does_not_fit_is_said_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.caffemodel", "net.prototxt"]
 
 
-def test_real_nets_give_the_bits_and_shapes_of_real_caffe(real_nets: list[Path], tmp_path: Path) -> None:
+def test_real_nets_give_the_bits_and_shapes_of_real_caffe(
+    real_nets: list[Path], tmp_path: Path
+) -> None:
     for folder in real_nets:
         weights = next(folder.glob("net.caffemodel*"))
         job = Job(folder / "net.prototxt", weights, {}, ("conv5-3", "*mbox*", "*"))

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.run import run
+from loader.reading import Asked
 
 app = typer.Typer(
     name="decant",
@@ -29,7 +30,9 @@ Catalog = Annotated[
     Path | None,
     typer.Option(help="A catalog in place of models.yaml.", envvar="DECANT_CATALOG"),
 ]
-Prototxt = Annotated[Path | None, typer.Option(help="The net's definition.")]
+Prototxt = Annotated[
+    Path | None, typer.Option(help="The net's definition; none: the one in the caffemodel.")
+]
 Caffemodel = Annotated[Path | None, typer.Option(help="The net's weights.")]
 Probe = Annotated[Path | None, typer.Option(help="NPZ with the probe input, one array a blob.")]
 Input = Annotated[
@@ -38,6 +41,19 @@ Input = Annotated[
 Ignore = Annotated[
     list[str] | None,
     typer.Option("--ignore-layer", help="A layer of the caffemodel that the net may lack."),
+]
+Phase = Annotated[str | None, typer.Option(help="Whose layers are taken: test or train.")]
+Stage = Annotated[list[str] | None, typer.Option(help="A stage that the net is in, as deploy.")]
+Level = Annotated[int | None, typer.Option(help="The level that the net is at.")]
+Crop = Annotated[
+    str | None,
+    typer.Option(help="Where a Crop without an offset begins: stock (at 0) or aligned."),
+]
+PriorSizes = Annotated[
+    str | None, typer.Option(help="Sizes of PriorBox: whole (as SSD cuts them) or exact.")
+]
+Float = Annotated[
+    bool, typer.Option("--float", help="Quantised layers as the float ones that they hold.")
 ]
 Out = Annotated[
     Path,
@@ -67,6 +83,12 @@ def convert(
     gpu: Gpu = False,
     probe: Probe = None,
     input_shapes: Input = None,
+    phase: Phase = None,
+    stage: Stage = None,
+    level: Level = None,
+    crop: Crop = None,
+    prior_sizes: PriorSizes = None,
+    float_weights: Float = False,
     ignore_layer: Ignore = None,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
@@ -93,6 +115,7 @@ def convert(
         gpu=gpu,
         probe=probe,
         input_shapes=input_shapes or [],
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
         ignore=ignore_layer or [],
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
@@ -112,6 +135,12 @@ def dump(
     engine: Engine = "auto",
     probe: Probe = None,
     input_shapes: Input = None,
+    phase: Phase = None,
+    stage: Stage = None,
+    level: Level = None,
+    crop: Crop = None,
+    prior_sizes: PriorSizes = None,
+    float_weights: Float = False,
     ignore_layer: Ignore = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
@@ -132,6 +161,7 @@ def dump(
         engine=engine,
         probe=probe,
         input_shapes=input_shapes or [],
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
         ignore=ignore_layer or [],
         parity=not no_parity,
         catalog=catalog,
@@ -149,6 +179,12 @@ def load(
     out: Out = Path("artifacts"),
     device: Device = "cpu",
     input_shapes: Input = None,
+    phase: Phase = None,
+    stage: Stage = None,
+    level: Level = None,
+    crop: Crop = None,
+    prior_sizes: PriorSizes = None,
+    float_weights: Float = False,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
@@ -167,6 +203,7 @@ def load(
         out=out,
         device=device,
         input_shapes=input_shapes or [],
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
         catalog=catalog,
@@ -347,6 +384,12 @@ def add(
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
     citation: Annotated[str, typer.Option(help="Who made it.")] = "",
     input_shapes: Input = None,
+    phase: Phase = None,
+    stage: Stage = None,
+    level: Level = None,
+    crop: Crop = None,
+    prior_sizes: PriorSizes = None,
+    float_weights: Float = False,
     ignore_layer: Ignore = None,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -367,6 +410,7 @@ def add(
         licence=licence,
         citation=citation,
         input_shapes=input_shapes or [],
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
         ignore=ignore_layer or [],
         catalog=catalog,
         as_json=as_json,
@@ -380,6 +424,12 @@ def inspect(
         typer.Argument(help="A prototxt, caffemodel, dump or artifact; or a model of the catalog."),
     ],
     input_shapes: Input = None,
+    phase: Phase = None,
+    stage: Stage = None,
+    level: Level = None,
+    crop: Crop = None,
+    prior_sizes: PriorSizes = None,
+    float_weights: Float = False,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -389,7 +439,13 @@ def inspect(
     """
     from commands.inspect import inspect
 
-    inspect(file=file, input_shapes=input_shapes or [], catalog=catalog, as_json=as_json)
+    inspect(
+        file=file,
+        input_shapes=input_shapes or [],
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        catalog=catalog,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -17,6 +17,7 @@ from commands import stage_one
 from commands.run import emit
 from loader.errors import BadInput, UsageError
 from loader.progress import Progress, for_terminal
+from loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
 if TYPE_CHECKING:
     from loader.catalog import Source
@@ -47,6 +48,7 @@ def add(
     licence: str,
     citation: str,
     input_shapes: list[str],
+    asked: Asked = NOTHING_ASKED,
     ignore: list[str],
     catalog: Path | None,
     as_json: bool,
@@ -65,12 +67,14 @@ def add(
     with Sources(name, path.resolve().parent, progress) as sources:
         described = {what: sources.describe(words, what) for what, words in places.items() if words}
         files = {what: sources.files[what] for what in ("prototxt", "caffemodel")}
-        found = examine(name, files, module, mean, shapes, ignore)
+        reading = asked.over()
+        found = examine(name, files, module, mean, shapes, ignore, reading)
         entry = {
             "module": module,
             "prototxt": described["prototxt"],
             "caffemodel": described["caffemodel"],
             **({"ignored_layers": ignore} if ignore else {}),
+            **({"reading": reading.to_json()} if reading != STOCK else {}),
             **_pictures(found),
             **({"labels": {"source": described["labels"]}} if labels else {}),
             "licence": licence or NOT_STATED,
@@ -186,6 +190,7 @@ def examine(
     mean: str | None,
     shapes: Mapping[str, Shape],
     ignore: list[str],
+    reading: Reading,
 ) -> Found:
     """Read both, and refuse what `convert` would refuse before an engine runs."""
     from engines.reader import parameters
@@ -193,7 +198,7 @@ def examine(
     from loader.graph import read_net, refuse_side_effects
     from loader.plan import known_python
 
-    given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"])
+    given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"], None, reading)
     net = stage_one.read_deploy(given, shapes)
     known = stage_one.input_shapes(given, net, shapes)
     blobs = parameters(net, stage_one.make_job(given, net, {}, ignore))
@@ -203,7 +208,8 @@ def examine(
     found = Found(known, None, list(net.notes))
     shape = _picture(found.inputs)
     if shape:
-        found.recipe, notes = _recipe(read_net(given.prototxt), shape, mean, given.prototxt.parent)
+        written = read_net(given.prototxt, reading)
+        found.recipe, notes = _recipe(written, shape, mean, given.prototxt.parent)
         found.notes += notes
     elif mean is not None:
         raise UsageError(f"--mean {mean}: the net's input is not one blob of pictures")

@@ -108,9 +108,11 @@ def from_caffe(
     from loader.batch import filled
     from loader.deploy import deploy
     from loader.graph import outputs, read_net
+    from loader.reading import from_json
 
     blob, shape = manifest["inputs"][0]["blob"], tuple(manifest["inputs"][0]["shape"])
-    net = deploy(read_net(files.prototxt), {blob: shape}, {})
+    reading = from_json(manifest.get("reading", {}))
+    net = deploy(read_net(files.prototxt, reading), {blob: shape}, {})
     output, fixed = outputs(net)[-1], manifest["batch"]
     answers = []
     for part in _joined(batches):

@@ -12,6 +12,7 @@ from commands.run import emit
 from commands.tables import PARITY_COLUMNS, parity_rows, parity_summary, show
 from loader.errors import UsageError
 from loader.progress import for_terminal
+from loader.reading import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
     from commands.stage_two import Outcome
@@ -34,6 +35,7 @@ def convert(
     gpu: bool,
     probe: Path | None,
     input_shapes: list[str],
+    asked: Asked = NOTHING_ASKED,
     ignore: list[str],
     layer_plugins: list[str],
     parity: bool,
@@ -50,7 +52,7 @@ def convert(
     plugins = plugins_from(layer_plugins)
     if gpu and plugins:
         raise UsageError("--gpu runs stage 2 in a container, which lacks your plugin; use --device")
-    found = resolve_inputs.resolve(model, prototxt, caffemodel, name, catalog, progress)
+    found = resolve_inputs.resolve(model, prototxt, caffemodel, name, catalog, progress, asked)
     # what can be known to fail is not found out after Caffe has run
     refuse_place(out / found.name)
     if not gpu:
@@ -94,7 +96,7 @@ def convert(
             progress,
             build,
             shapes=shapes,
-            mean_file=mean_file_of(read_net(found.prototxt), found.prototxt.parent),
+            mean_file=mean_file_of(read_net(found.prototxt, found.reading), found.prototxt.parent),
         )
         draw(out / found.name, models, progress)
         report_folder(out / found.name, first.engine, as_json)

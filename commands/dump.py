@@ -9,6 +9,7 @@ from commands import stage_one
 from commands.run import emit
 from loader.errors import UsageError
 from loader.progress import for_terminal
+from loader.reading import NOTHING_ASKED, Asked
 
 
 def dump(
@@ -21,6 +22,7 @@ def dump(
     engine: str,
     probe: Path | None,
     input_shapes: list[str],
+    asked: Asked = NOTHING_ASKED,
     ignore: list[str],
     parity: bool,
     catalog: Path | None,
@@ -32,7 +34,7 @@ def dump(
         out = out.with_name(out.name + ".npz")
     if out.is_dir() or not out.parent.is_dir():
         raise UsageError(f"--out {out}: name a file in a folder that exists")
-    found = resolve_inputs.resolve(model, prototxt, caffemodel, None, catalog, progress)
+    found = resolve_inputs.resolve(model, prototxt, caffemodel, None, catalog, progress, asked)
     result = stage_one.run(
         found,
         engine,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from loader.errors import BadInput, UsageError
 from loader.progress import Progress
+from loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
 if TYPE_CHECKING:
     from loader.catalog import Model
@@ -22,7 +25,8 @@ BUNDLED = "lenet_digits"
 class Inputs:
     """The two files of a net; `model` is None for a net that is in no catalog.
 
-    `reference`: a dump made by real Caffe that the catalog brings along.
+    `reference`: a dump made by real Caffe that the catalog brings along. `reading`: how the definition
+    is read.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Inputs:
     prototxt: Path
     caffemodel: Path | None
     reference: Path | None = None
+    reading: Reading = STOCK
 
     @cached_property
     def prototxt_sha256(self) -> str:
@@ -81,19 +86,19 @@ def resolve(
     name: str | None,
     catalog: Path | None,
     progress: Progress,
+    asked: Asked = NOTHING_ASKED,
 ) -> Inputs:
     """Find or fetch the files; no MODEL and no file means the bundled model."""
     for file in (prototxt, caffemodel):
         if file is not None and not file.is_file():
             raise BadInput(f"{file}: no such file; give the path of an existing one")
     if model is None and prototxt is not None:
-        return Inputs(valid_name(name or _stem(prototxt, caffemodel)), None, prototxt, caffemodel)
+        own = valid_name(name or _stem(prototxt, caffemodel))
+        return Inputs(own, None, prototxt, caffemodel, reading=asked.over())
     if model is None and caffemodel is not None:
-        raise UsageError(
-            "--caffemodel needs --prototxt (or a MODEL of the catalog): weights alone say neither "
-            "the order of the layers nor how they are connected"
-        )
-    return _from_catalog(model or BUNDLED, prototxt, caffemodel, name, catalog, progress)
+        own = valid_name(name or _stem(caffemodel, None))
+        return Inputs(own, None, _inside(caffemodel, progress), caffemodel, reading=asked.over())
+    return _from_catalog(model or BUNDLED, prototxt, caffemodel, name, catalog, progress, asked)
 
 
 def _from_catalog(
@@ -103,17 +108,36 @@ def _from_catalog(
     name: str | None,
     catalog: Path | None,
     progress: Progress,
+    asked: Asked,
 ) -> Inputs:
     from loader.catalog import load_catalog
     from loader.fetch import resolve as fetch
 
     models = load_catalog(catalog)
     entry = models.model(model)
+    reading = asked.over(entry.reading.frozen() if entry.reading else STOCK)
     files = fetch(entry, models, progress, prototxt=prototxt, caffemodel=caffemodel)
     for note in files.notes:
         progress.note(note)
     reference = models.local(entry.reference_dump) if entry.reference_dump else None
-    return Inputs(valid_name(name or model), entry, files.prototxt, files.caffemodel, reference)
+    own = valid_name(name or model)
+    return Inputs(own, entry, files.prototxt, files.caffemodel, reference, reading)
+
+
+def _inside(caffemodel: Path, progress: Progress) -> Path:
+    """The definition that the caffemodel itself holds, as a file of the cache."""
+    from loader.cache import cache_folder
+    from loader.from_weights import definition_of
+
+    text = definition_of(caffemodel).encode()
+    folder = cache_folder() / "definitions" / hashlib.sha256(text).hexdigest()[:32]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="new-", delete=False) as file:
+        file.write(text)
+    path = folder / f"{_stem(caffemodel, None)}.prototxt"
+    os.replace(file.name, path)
+    progress.note(f"{caffemodel.name}: no --prototxt: the definition inside it is taken ({path})")
+    return path
 
 
 def _stem(prototxt: Path, caffemodel: Path | None) -> str:

@@ -13,11 +13,19 @@ from loader.artifact import folder_of
 from loader.catalog import load_catalog
 from loader.fetch import fetch
 from loader.progress import for_terminal
+from loader.reading import NOTHING_ASKED, Asked
 
 
-def inspect(*, file: Path, input_shapes: list[str], catalog: Path | None, as_json: bool) -> None:
+def inspect(
+    *,
+    file: Path,
+    input_shapes: list[str],
+    asked: Asked = NOTHING_ASKED,
+    catalog: Path | None,
+    as_json: bool,
+) -> None:
     """Layers in order: type, outputs, parameters, multiply-adds, memory; totals."""
-    found = listing.read(_place(file, catalog), parse_shapes(input_shapes))
+    found = listing.read(_place(file, catalog), parse_shapes(input_shapes), asked)
     if as_json:
         emit(
             {

@@ -9,6 +9,7 @@ from commands.inputs import valid_name
 from commands.stage_one import parse_shapes
 from loader.catalog import load_catalog
 from loader.progress import for_terminal
+from loader.reading import NOTHING_ASKED, Asked
 
 
 def load(
@@ -19,14 +20,19 @@ def load(
     out: Path,
     device: str,
     input_shapes: list[str],
+    asked: Asked = NOTHING_ASKED,
     layer_plugins: list[str],
     parity: bool,
     catalog: Path | None,
     as_json: bool,
 ) -> None:
-    """Make the artifact of a dump and report; without `model` the module is generated."""
+    """Make the artifact of a dump and report; without `model` the module is generated.
+
+    `asked` goes over how the dump says that its definition was read.
+    """
     from commands.stage_two import assemble, check_device, read_dump
     from loader.artifact import refuse_place
+    from loader.conversion import reading_of
 
     entry = reference = None
     if model is not None:
@@ -36,6 +42,7 @@ def load(
     check_device(device)
     refuse_place(out / valid_name(name or model or dump.stem))
     content = read_dump(dump)
+    content.reading = asked.over(reading_of(content)).to_text()
     outcome = assemble(
         dump,
         entry,

@@ -58,6 +58,9 @@ def caffe_files(
 def _recorded(folder: Path) -> CaffeFiles | None:
     build = artifact.read_record(folder, "build.json")
     prototxt, caffemodel = build.get("prototxt"), build.get("caffemodel")
+    # what came out of the caffemodel lies in the artifact itself
+    own = folder / artifact.PROTOTXT
+    prototxt = str(own) if own.is_file() else prototxt
     if not isinstance(prototxt, str):
         return None
     return CaffeFiles(Path(prototxt), Path(caffemodel) if isinstance(caffemodel, str) else None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from commands.inputs import Inputs
 from loader.errors import UsageError
 from loader.progress import Progress
+from loader.reading import STOCK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,10 +151,10 @@ def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | 
     from loader.deploy import deploy, is_training
     from loader.graph import read_net
 
-    net = read_net(inputs.prototxt)
-    if not is_training(net):
-        return net
+    net = read_net(inputs.prototxt, inputs.reading)
     rules = plugins.rules if plugins else {}
+    if not is_training(net, rules):
+        return net
     return deploy(net, shapes, _weight_shapes(inputs.caffemodel), plugins=rules)
 
 
@@ -217,6 +218,7 @@ def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray]) -> Pat
         inputs.prototxt_sha256,
         inputs.caffemodel_digest(),
         {name: _array_hash(array) for name, array in sorted(probe.items())},
+        *([inputs.reading.to_json()] if inputs.reading != STOCK else []),
     ]
     key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
     return cache_folder() / "dumps" / key / "dump.h5"

@@ -6,7 +6,7 @@ import json
 import platform
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,7 @@ def assemble(
 
     from loader import artifact, manifest
     from loader.conversion import convert
+    from loader.graph import INSIDE
 
     check_device(device)
     dump = dump or read_dump(dump_path)
@@ -96,7 +97,10 @@ def assemble(
     for note in converted.recipe_notes:
         progress.note(f"note: {note}")
     clock.lap("map")
-    found = _parity(dump, model, converted, device, parity, reference, plugins, progress)
+    found = _parity(
+        dump, model, converted, device, parity, reference, progress,
+        lambda: _without_activations(dump, plugins, shapes or {}, beside),
+    )  # fmt: skip
     clock.lap("parity")
     folder = out / name
     if found.status == "failed":
@@ -113,6 +117,7 @@ def assemble(
             build=_build_record(dump, dump_path, reference, found, build, clock),
             parity=found.to_json(),
             mean_image=converted.recipe.mean_image if converted.recipe else None,
+            prototxt=dump.prototxt if dump.prototxt.startswith(INSIDE) else "",
         )
     clock.lap("write")
     return Outcome(folder, found, len(converted.tensors), clock.seconds)
@@ -125,9 +130,10 @@ def _parity(
     device: str,
     wanted: bool,
     reference: Path | None,
-    plugins: Plugins | None,
     progress: Progress,
+    reason: Callable[[], str],
 ) -> Parity:
+    """`reason`: why the dump has no activations."""
     from loader import verdict
 
     if not wanted:
@@ -135,7 +141,7 @@ def _parity(
     if not dump.has_activations:
         other = _reference_for(dump, reference)
         if other is None:
-            return verdict.not_measured(_without_activations(dump, plugins))
+            return verdict.not_measured(reason())
         dump = other
     from loader import parity
 
@@ -145,12 +151,17 @@ def _parity(
         return parity.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
 
 
-def _without_activations(dump: dumpfile.Dump, plugins: Plugins | None) -> str:
+def _without_activations(
+    dump: dumpfile.Dump,
+    plugins: Plugins | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    beside: Path | None,
+) -> str:
     """Why there are none, and what to do where something can be done."""
     from engines.choose import foreign_to_caffe
-    from loader.graph import net_from_text
+    from loader.conversion import deploy_form
 
-    net = net_from_text(dump.prototxt, "the dump's prototxt")
+    net = deploy_form(dump, shapes, plugins, beside)
     foreign = foreign_to_caffe(net, [x for x in net.layers if plugins and plugins.handles(x)])
     if foreign:
         return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
@@ -164,7 +175,8 @@ def _reference_for(dump: dumpfile.Dump, reference: Path | None) -> dumpfile.Dump
     other = read_dump(reference)
     holders = {layer.name: layer.params for layer in dump.layers if layer.params}
     theirs = {layer.name: layer.params for layer in other.layers if layer.params}
-    if other.prototxt != dump.prototxt or holders.keys() != theirs.keys():
+    same_net = (other.prototxt, other.reading) == (dump.prototxt, dump.reading)
+    if not same_net or holders.keys() != theirs.keys():
         return None
     equal = all(
         len(params) == len(theirs[name])

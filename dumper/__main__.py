@@ -6,7 +6,7 @@ Expects JOB/in/job.json, an object with
   deploy      name of its deploy form in JOB/in, which is what Caffe gets; null: it is one
   caffemodel  name of the weights in JOB/in, or null for a net without parameters
   probe       name of an NPZ in JOB/in: one float32 array for each input blob; null: run nothing
-  dump:    caffemodel_sha256   text, goes into the dump as it is
+  dump:    caffemodel_sha256, reading   texts, go into the dump as they are
   forward: output  name of the blob wanted;  batch  pictures a pass;  repeat  passes of each batch
            (for timing); the NPZ's first axes are cut into batches
 
@@ -62,6 +62,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
         caffe_version=net.version(),
         has_activations=bool(probe),
         caffemodel_sha256=job["caffemodel_sha256"],
+        reading=job["reading"],
     )
     file = folder / "out" / "dump.h5"
     dumpfile.write(file, header, net.walk(caffe_net, probe), probe)

@@ -43,7 +43,10 @@ class DumpError(ValueError):
 
 @dataclass
 class Header:
-    """The attributes of the root. `prototxt` is verbatim; "" stands for "not there"."""
+    """The attributes of the root. `prototxt` is verbatim; "" stands for "not there".
+
+    `reading`: JSON, how the definition was read where that is not as pycaffe reads it.
+    """
 
     net_name: str
     prototxt: str
@@ -52,6 +55,7 @@ class Header:
     caffe_version: str
     has_activations: bool
     caffemodel_sha256: str
+    reading: str = ""
 
 
 @dataclass
@@ -101,6 +105,7 @@ def write(
                 "caffe_version": header.caffe_version,
                 "has_activations": header.has_activations,
                 "caffemodel_sha256": header.caffemodel_sha256,
+                **({"reading": header.reading} if header.reading else {}),
             },
         )
         count = 0
@@ -183,6 +188,7 @@ Arrays = Dict[str, np.ndarray]
 ROOT = {
     "format": str, "version": int, "net_name": str, "prototxt": str, "prototxt_run": str,
     "engine": str, "caffe_version": str, "has_activations": int, "caffemodel_sha256": str,
+    "reading": str,
 }  # fmt: skip
 LAYER = {"name": str, "type": str, "bottoms": str, "tops": str}
 
@@ -193,7 +199,8 @@ def _assemble(attributes: Attributes, arrays: Arrays) -> Dump:
         raise DumpError("not a dump (no format mark)")
     if type(root.get("version")) is int and root["version"] != VERSION:
         raise DumpError(f"version {root['version']}, this program reads {VERSION}")
-    root = {"caffemodel_sha256": "", **root}  # not there in dumps of other programs
+    # the first is not there in dumps of other programs, the second in most
+    root = {"caffemodel_sha256": "", "reading": "", **root}
     _check_attributes("", root, ROOT)
     dump = Dump(
         net_name=root["net_name"],
@@ -203,6 +210,7 @@ def _assemble(attributes: Attributes, arrays: Arrays) -> Dump:
         caffe_version=root["caffe_version"],
         has_activations=bool(root["has_activations"]),
         caffemodel_sha256=root["caffemodel_sha256"],
+        reading=root["reading"],
     )
     left = set(attributes) | set(arrays)
     left -= {"", "layers", "probe"}

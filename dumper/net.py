@@ -83,7 +83,8 @@ def runnable_text(text: str, shapes: Mapping[str, Sequence[int]]) -> Tuple[str, 
     """
     net = caffe.proto.caffe_pb2.NetParameter()
     try:
-        text_format.Merge(text, net)
+        # Merge would take a field that stands twice, which the C++ parser refuses
+        text_format.Parse(text, net)
     except text_format.ParseError as error:
         raise Refused(
             "unsupported",

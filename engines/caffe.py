@@ -46,12 +46,17 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         image_id = ensure(client, "caffe", progress)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as name:
             folder = Path(name)
-            description = {"task": "dump", "caffemodel_sha256": job.digest()}
+            reading = job.net.reading.to_text() if job.net is not None else ""
+            description = {
+                "task": "dump",
+                "caffemodel_sha256": job.digest(),
+                "reading": reading,
+            }
             with progress.task("Caffe runs the net"):
                 result = _run(client, image_id, job, description, folder, "dump.h5")
             read = _read_dump(folder / "dump.h5", result)
             if model is not None:
-                crosscheck(read, model, job.ignored_layers)
+                crosscheck(read, model, job.ignored_layers, job.net.left_out if job.net else ())
             _convert(read, folder / "dump.h5", out)
     finally:
         client.close()

@@ -6,7 +6,7 @@ does not trust the container.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -16,6 +16,7 @@ import numpy as np
 from dumper.caffemodel import Caffemodel, shown
 from dumper.dumpfile import Dump
 from loader.errors import BadInput, IntegrityError
+from loader.forks import float_type
 
 
 class Named(Protocol):
@@ -29,11 +30,16 @@ class Named(Protocol):
 
 
 def check_names(
-    model: Caffemodel, layers: Sequence[Named], with_blobs: Iterable[str], ignored: Sequence[str]
+    model: Caffemodel,
+    layers: Sequence[Named],
+    with_blobs: Iterable[str],
+    ignored: Sequence[str],
+    left_out: Collection[str] = (),
 ) -> list[str]:
     """What Caffe passes over in silence: layers of the file that the net lacks, other types.
 
-    `with_blobs`: the net's layers that have parameters. Returns every discrepancy, [] if none.
+    `with_blobs`: the net's layers that have parameters. `left_out`: layers that the definition has, and
+    the net lacks on purpose. Returns every discrepancy, [] if none.
     """
     types = {layer.name: layer.type for layer in layers}
     holders = set(with_blobs)
@@ -41,13 +47,15 @@ def check_names(
     for layer in model.layers:
         if not layer.blobs or any(fnmatchcase(layer.name, pattern) for pattern in ignored):
             continue
+        if layer.name in left_out:
+            continue
         if layer.name not in holders:
             near = get_close_matches(layer.name, sorted(holders), 1) if len(wrong) < 20 else []
             hint = f"; is it {near[0]!r}?" if near else ""
             wrong.append(
                 f"layer {shown(layer.name)} of the caffemodel has no place in the net{hint}"
             )
-        elif layer.type and layer.type != types[layer.name]:
+        elif layer.type and types[layer.name] not in (layer.type, float_type(layer.type)):
             wrong.append(
                 f"layer {layer.name!r}: {shown(layer.type)[1:-1]} in the caffemodel, "
                 f"{types[layer.name]} in the prototxt"
@@ -65,10 +73,12 @@ def refuse(path: object, wrong: list[str]) -> None:
         )
 
 
-def crosscheck(dump: Dump, model: Caffemodel, ignored: Sequence[str]) -> None:
+def crosscheck(
+    dump: Dump, model: Caffemodel, ignored: Sequence[str], left_out: Collection[str] = ()
+) -> None:
     """Names, types, and all bits. Raises BadInput (names) or IntegrityError (bits)."""
     holders = [layer.name for layer in dump.layers if layer.params]
-    refuse(model.path, check_names(model, dump.layers, holders, ignored))
+    refuse(model.path, check_names(model, dump.layers, holders, ignored, left_out))
     sources = model.by_name()
     # the file may have a shared blob with any of those that share it
     shared = {owner for layer in dump.layers for owner in layer.owners if owner is not None}

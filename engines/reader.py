@@ -55,6 +55,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         caffe_version="",
         has_activations=False,
         caffemodel_sha256=job.digest(),
+        reading=net.reading.to_text(),
     )
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as folder:
         target = Path(folder) / ("dump" + (".npz" if out.suffix == ".npz" else ".h5"))
@@ -127,7 +128,7 @@ def assemble(
         )
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
-        wrong += check_names(model, net.layers, places, job.ignored_layers)
+        wrong += check_names(model, net.layers, places, job.ignored_layers, net.left_out)
         wrong += _different_copies(layers)
         strange = _not_finite(layers) if finite else []
         if strange and not wrong:

@@ -54,7 +54,7 @@ def load_in_container(
     with tempfile.TemporaryDirectory(dir=out, prefix=".decant-") as folder:
         part = Path(folder) / name
         part.mkdir()
-        fetch = {f"{name}/{file}": part / file for file in (*FILES, artifact.MEAN_IMAGE)}
+        fetch = {f"{name}/{file}": part / file for file in (*FILES, *artifact.OPTIONAL)}
         with progress.task("stage 2 runs in the torch container"):
             ended, job = _run(words, files, fetch, gpu, progress)
         if not all((part / file).exists() for file in FILES):

@@ -21,6 +21,9 @@ VOLATILE = ("build.json", "parity.json")
 SUMS = "SHA256SUMS"
 # of nets that were trained with a mean image
 MEAN_IMAGE = "mean.npy"
+# the definition, where none was given and it came out of the caffemodel
+PROTOTXT = "net.prototxt"
+OPTIONAL = (MEAN_IMAGE, PROTOTXT)
 # of manifest.json
 FORMAT = 3
 
@@ -34,11 +37,12 @@ def write(
     build: Mapping[str, Any],
     parity: Mapping[str, Any],
     mean_image: np.ndarray | None = None,
+    prototxt: str = "",
 ) -> None:
     """Write beside, then swap: a failed conversion leaves the old artifact as it was.
 
     The manifest gets the hashes of the other reproducible files and of every tensor. `mean_image`:
-    C x H x W, goes into mean.npy.
+    C x H x W, goes into mean.npy; `prototxt` into net.prototxt.
     """
     refuse_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +57,9 @@ def write(
         if mean_image is not None:
             np.save(part / MEAN_IMAGE, mean_image, allow_pickle=False)
             files[MEAN_IMAGE] = file_sha256(part / MEAN_IMAGE)
+        if prototxt:
+            (part / PROTOTXT).write_bytes(prototxt.encode())
+            files[PROTOTXT] = file_sha256(part / PROTOTXT)
         complete = {
             **manifest,
             "files": files,
@@ -104,7 +111,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _sums(folder: Path) -> str:
-    names = sorted([*REPRODUCIBLE, *([MEAN_IMAGE] if (folder / MEAN_IMAGE).exists() else [])])
+    names = sorted([*REPRODUCIBLE, *(name for name in OPTIONAL if (folder / name).exists())])
     return "".join(f"{file_sha256(folder / name)}  {name}\n" for name in names)
 
 
@@ -191,7 +198,7 @@ def verify(folder: Path) -> dict[str, Any]:
         lines = []
     pairs = [line.split("  ", 1) for line in lines if "  " in line]
     listed = {name: digest for digest, name in pairs}
-    optional = [MEAN_IMAGE] if MEAN_IMAGE in manifest.get("files", {}) else []
+    optional = [name for name in OPTIONAL if name in manifest.get("files", {})]
     for name in [*REPRODUCIBLE, *optional]:
         path = folder / name
         if not path.is_file():

@@ -13,6 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loader.errors import CatalogError, UsageError
+from loader.reading import Reading
 
 DEFAULT = Path(__file__).resolve().parents[1] / "models.yaml"
 MAX_BYTES = 1 << 20
@@ -157,6 +158,21 @@ class Tolerance(_Strict):
     reason: str
 
 
+class CatalogReading(_Strict):
+    """How the definition is read where that is not as stock Caffe would: loader/reading.py."""
+
+    phase: Literal["TEST", "TRAIN"] = "TEST"
+    stages: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    level: int = 0
+    crop: Literal["stock", "aligned"] = "stock"
+    prior_sizes: Literal["whole", "exact"] = "whole"
+    float_weights: bool = False
+
+    def frozen(self) -> Reading:
+        """The same for the loader."""
+        return Reading(**dict(self))
+
+
 class Model(_Strict):
     """One entry: architecture, weights, input."""
 
@@ -166,6 +182,7 @@ class Model(_Strict):
     prototxt: Source
     caffemodel: Source
     ignored_layers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    reading: CatalogReading | None = None
     input: Input | None = None
     preprocessing: Preprocessing | None = None
     labels: Labels | None = None

@@ -23,6 +23,7 @@ from loader.layers.rule import Rule, Shape
 from loader.naming import unique
 from loader.plan import BlobShapes, outline, plan
 from loader.plugins import Plugins
+from loader.reading import STOCK, Reading, from_text
 from loader.recipe import Recipe, recover
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Conversion:
     `statements`, `fused`: as in CaffeMap. `inputs`: blob -> shape; `input_layers`: layer -> blobs.
     `outputs`: blob, layer and type of what the module returns. `net`: every layer, with its shapes.
     `tied`: key -> key of the parameter that it is. `batch`: the only one that the net takes.
+    `reading`: how the definition was read.
     """
 
     source: str
@@ -56,6 +58,7 @@ class Conversion:
     net: list[dict[str, object]] = field(default_factory=list)
     tied: dict[str, str] = field(default_factory=dict)
     batch: int | None = None
+    reading: Reading = STOCK
     notes: list[str] = field(default_factory=list)
     recipe_notes: list[str] = field(default_factory=list)
     recipe: Recipe | None = None
@@ -96,7 +99,7 @@ def convert(
 
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
-    written = net_from_text(dump.prototxt, "the dump's prototxt")
+    written = written_net(dump)
     rules = plugins.rules if plugins else {}
     net = _deployed(written, dump, shapes or {}, beside, rules)
     if model is not None and model.module != GENERATED:
@@ -125,9 +128,28 @@ def check(
     plan(net, params, _settled({**net.inputs, **shapes}), plugins.rules if plugins else {})
 
 
-def deploy_form(dump: Dump, shapes: Mapping[str, Shape]) -> Net:
-    """The dump's definition as it was run."""
-    return _deployed(net_from_text(dump.prototxt, "the dump's prototxt"), dump, shapes)
+def reading_of(dump: Dump) -> Reading:
+    """How the dump says that its definition was read. Raises BadInput."""
+    try:
+        return from_text(dump.reading)
+    except ValueError as error:
+        raise BadInput(f"the dump's reading: {error}; dump the net again") from None
+
+
+def written_net(dump: Dump) -> Net:
+    """The dump's definition, read as it was for the dump."""
+    return net_from_text(dump.prototxt, "the dump's prototxt", reading_of(dump))
+
+
+def deploy_form(
+    dump: Dump,
+    shapes: Mapping[str, Shape],
+    plugins: Plugins | None = None,
+    beside: Path | None = None,
+) -> Net:
+    """The dump's definition as it was run; `beside` as for `convert`."""
+    rules = plugins.rules if plugins else {}
+    return _deployed(written_net(dump), dump, shapes, beside, rules)
 
 
 def _deployed(
@@ -173,7 +195,10 @@ def _generated(
         input_layers=planned.input_layers,
         statements=made.statements,
         fused=fused,
-        left_out={key: why for key, why in planned.absent.items() if key not in fused},
+        left_out={
+            **net.left_out,
+            **{key: why for key, why in planned.absent.items() if key not in fused},
+        },
         outputs=[
             {"blob": blob, "layer": step.layer, "type": step.kind}
             for blob, value in planned.outputs.items()
@@ -183,6 +208,7 @@ def _generated(
         net=_graph(net, planned.tops),
         tied=dict(planned.tied),
         batch=fixed_batch(net, inputs, plugins.rules, learned),
+        reading=net.reading,
         notes=net.notes,
     )
 
@@ -227,9 +253,10 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
         input_layers={
             layer.name: list(layer.tops) for layer in net.layers if layer.type == "Input"
         },
-        left_out=mapped.left_out,
+        left_out={**net.left_out, **mapped.left_out},
         outputs=_last(net, layers),
         net=_graph(net, outline(net, inputs).tops),
+        reading=net.reading,
         notes=net.notes,
     )
 

@@ -7,16 +7,19 @@ line of `notes`. A definition without data layers and losses is returned as it i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dumper import caffemodel
 from loader.batch import changes, with_batch
 from loader.errors import BadInput, UsageError
-from loader.graph import Layer, Net, check_connections
-from loader.prototxt import Field, Message, to_text
+from loader.graph import Layer, Net, check_connections, outputs, rendered
+from loader.losses import CONTAINS, at_test, contained, is_dropped
+from loader.plan import refuse_unknown_types
+from loader.prototxt import Field, Message
+from loader.schema import TYPES
 
 if TYPE_CHECKING:
     from loader.layers.rule import Rule
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 # top 0 is the pictures, what follows is labels
-PICTURES = {"Data", "DenseImageData", "ImageData", "MemoryData", "VideoData", "WindowData"}
-# where these say how many pictures they take, and of which size; DenseImageData is SegNet's
+PICTURES = {
+    "AnnotatedData", "Data", "DenseImageData", "ImageData", "MemoryData", "VideoData", "WindowData",
+}  # fmt: skip
+# where these say how many pictures they take, and of which size; of forks, AnnotatedData is SSD's and
+# DenseImageData SegNet's
 DATA = {
-    "Data": "data_param", "DenseImageData": "dense_image_data_param",
+    "AnnotatedData": "data_param", "Data": "data_param", "DenseImageData": "dense_image_data_param",
     "ImageData": "image_data_param", "WindowData": "window_data_param",
 }  # fmt: skip
 # C3D's; v1.0 has its fields in the other's message
@@ -36,26 +42,18 @@ VIDEO = ("video_data_param", "image_data_param")
 # these read files, in colour unless they are told not to
 COLOURED = {"DenseImageData", "ImageData", "VideoData"}
 SOURCES = PICTURES | {"HDF5Data", "DummyData"}
-# loss -> what of it is left at TEST, and the message that keeps its axis
-CONTAINS = {
-    "SoftmaxWithLoss": ("Softmax", "softmax_param"),
-    "InfogainLoss": ("Softmax", "infogain_loss_param"),
-    "SigmoidCrossEntropyLoss": ("Sigmoid", ""),
-}
-DROPPED = {
-    "Accuracy", "ContrastiveLoss", "DetectionEvaluate", "EuclideanLoss", "EvalDetection",
-    "HDF5Output", "HingeLoss", "MultinomialLogisticLoss",
-}  # fmt: skip
-
 _LEARN = {
     "BatchNorm", "Bias", "Convolution", "Deconvolution", "Embed", "InnerProduct", "LSTM", "PReLU",
     "RNN", "Scale",
 }  # fmt: skip
 
 
-def is_training(net: Net) -> bool:
+def is_training(net: Net, plugins: Collection[str] = ()) -> bool:
     """Whether a data layer or a loss is in it."""
-    return any(layer.type in SOURCES | set(CONTAINS) | DROPPED for layer in net.layers)
+    return any(
+        layer.type in SOURCES or layer.type in CONTAINS or is_dropped(layer, plugins)
+        for layer in at_test(net, plugins).layers
+    )
 
 
 def deploy(
@@ -69,27 +67,39 @@ def deploy(
 
     `shapes`: what `--input` says of an input; `weights`: from which the number of channels is known
     where the definition does not say it; `beside`: where a mean file may lie, the definition's folder
-    unless given. Raises UsageError naming every data layer whose shape cannot be known, BadInput for
-    a number that is none.
+    unless given. Raises UsageError naming every data layer whose shape cannot be known, Unsupported
+    where that depends on layers that nobody knows, BadInput for a number that is none.
     """
-    if not is_training(net):
-        return net
+    beside = beside or Path(net.file).parent
     try:
-        found = _deployed(net, shapes, weights, beside or Path(net.file).parent)
-        counted = _counted_on(found, net, shapes, weights, plugins)
+        if not is_training(net, plugins or {}):
+            return net
+        simpler = at_test(net, plugins or {})
+        found = _deployed(simpler, shapes, weights, beside, plugins)
+        counted = _counted_on(found, simpler, shapes, weights, plugins)
         if counted:
-            found = _deployed(net, {**shapes, **counted}, weights, beside or Path(net.file).parent)
+            found = _deployed(simpler, {**shapes, **counted}, weights, beside, plugins)
     except ValueError as error:
         raise BadInput(f"{net.file}: {error}") from None
-    return found
+    return replace(found, notes=[*found.notes, *_changed_outputs(net, found)])
 
 
-def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside: Path) -> Net:
-    labels = _labels(net)
+def _deployed(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    weights: BlobShapes,
+    beside: Path,
+    plugins: Mapping[str, Rule] | None,
+) -> Net:
+    labels = _labels(net, plugins or {})
     layers: list[Layer] = []
-    inputs: dict[str, Shape | None] = {}
+    made = {top for layer in net.layers for top in layer.tops}
+    inputs: dict[str, Shape | None] = {
+        blob: shape for blob, shape in net.inputs.items() if blob not in made
+    }
     transforms: dict[str, Message] = {}
     notes, unknown = list(net.notes), []
+    left_out = dict(net.left_out)
     # values that go with the losses: their own, and all that is made of them
     gone = set(labels)
     for layer in net.layers:
@@ -108,31 +118,63 @@ def _deployed(net: Net, shapes: Mapping[str, Shape], weights: BlobShapes, beside
             if tops:
                 notes.append(f"{layer.name}: {layer.type} became an input ({', '.join(tops)})")
         elif layer.type in CONTAINS and layer.bottoms[0] not in gone:
-            kept = _contained(layer, {top for other in layers for top in other.tops})
+            kept = contained(layer, {top for other in layers for top in other.tops})
             layers.append(kept)
             gone.update(layer.tops[:1])
             gone -= set(layer.tops[1:])
             notes.append(f"{layer.name}: {layer.type} became {kept.type}")
         elif layer.type == "Silence" and set(layer.bottoms) - gone:
             layers.append(_reading(layer, [name for name in layer.bottoms if name not in gone]))
-        elif layer.type in DROPPED or gone & set(layer.bottoms):
+        elif is_dropped(layer, plugins or {}) or gone & set(layer.bottoms):
             gone.update(layer.tops)
-            notes.append(f"{layer.name}: {layer.type} dropped")
+            left_out[layer.name] = f"{layer.type} dropped"
+            notes.append(f"{layer.name}: {layer.type} dropped{_with_its_own(layer)}")
         else:
             layers.append(layer)
             inputs.update((top, net.inputs[top]) for top in layer.tops if layer.type == "Input")
     if unknown:
+        # whether it is a label depends on what reads it
+        refuse_unknown_types(net.file, layers, plugins or {})
+        blob = next(top for top, shape in inputs.items() if shape is None and top in made)
         raise UsageError(
             f"{net.file}: the shape of an input is nowhere in the definition ({unknown[0]}); give "
-            "--input BLOB=1,3,224,224",
+            f"its own: --input {blob}=1,{_taken(net, blob, weights) or 3},224,224",
             unknown,
         )
-    text = to_text(net.name, [layer.fields for layer in layers])
     changed = replace(
-        net, layers=tuple(layers), inputs=inputs, notes=notes, run_text=text, transforms=transforms
+        net,
+        layers=tuple(layers),
+        inputs=inputs,
+        notes=notes,
+        left_out=left_out,
+        transforms=transforms,
     )
     check_connections(changed)
-    return changed
+    return replace(changed, run_text=rendered(changed))
+
+
+def _with_its_own(layer: Layer) -> str:
+    """Of forks some have weights or centres."""
+    return "" if layer.type in TYPES else ", and the parameters that it may have"
+
+
+def _changed_outputs(net: Net, found: Net) -> list[str]:
+    """What a person who knows Caffe's outputs would miss, in one line."""
+    before, after = outputs(net), outputs(found)
+    kinds = {layer.name: layer for layer in net.layers}
+    data = {top for layer in net.layers if layer.type in SOURCES for top in layer.tops}
+    parts = [
+        f"{layer.tops[0]!r} has the values of {layer.type}, where Caffe gives the loss, one number"
+        for layer in found.layers
+        if layer.name in kinds
+        and kinds[layer.name].type in CONTAINS
+        and layer.tops[0] in kinds[layer.name].tops[:1]
+    ]
+    lost = [repr(blob) for blob in before if blob not in (*after, *data)]
+    new = [repr(blob) for blob in after if blob not in before]
+    parts += [f"{', '.join(lost)} left out"] if lost else []
+    parts += [f"{', '.join(new)} {'is one' if len(new) == 1 else 'are such'} now"] if new else []
+    return [f"outputs: {'; '.join(parts)}"] if parts else []
 
 
 def _counted_on(
@@ -154,7 +196,7 @@ def _counted_on(
     return counted if batch > 1 and changes(changed, counted, shapes, plugins, weights) else {}
 
 
-def _labels(net: Net) -> set[str]:
+def _labels(net: Net, plugins: Collection[str]) -> set[str]:
     """Tops of the data layers that only losses and their like read, by themselves or made over."""
     found = set()
     for layer in net.layers:
@@ -162,29 +204,37 @@ def _labels(net: Net) -> set[str]:
             for number, top in enumerate(layer.tops):
                 second = layer.type in PICTURES and number > 0
                 unread = layer.type == "HDF5Data" and not any(top in x.bottoms for x in net.layers)
-                if unread or _is_label(net, top, second, set()):
+                if unread or _Label(net, second, plugins).is_label(top, set()):
                     found.add(top)
     return found
 
 
-def _is_label(net: Net, blob: str, second: bool, seen: set[str]) -> bool:
+@dataclass(frozen=True)
+class _Label:
     """`second`: behind the pictures, where a label is what one expects: also unread, also first."""
-    readers = [layer for layer in net.layers if blob in layer.bottoms and layer.type != "Silence"]
-    if not readers or blob in seen:
-        # what is made of it and read by nobody is an output of the net
-        return blob in seen or (second and not seen)
-    return all(_reads_a_label(net, layer, blob, second, seen | {blob}) for layer in readers)
 
+    net: Net
+    second: bool
+    plugins: Collection[str]
 
-def _reads_a_label(net: Net, layer: Layer, blob: str, second: bool, seen: set[str]) -> bool:
-    if layer.type in DROPPED:
-        return second or layer.bottoms[0] != blob
-    if layer.type in CONTAINS:
-        return layer.bottoms[0] != blob
-    # what has weights computes something of the net's own
-    return layer.type not in _LEARN and all(
-        top in layer.bottoms or _is_label(net, top, second, seen) for top in layer.tops
-    )
+    def is_label(self, blob: str, seen: set[str]) -> bool:
+        """Whether all that reads it takes it for one."""
+        takers = [x for x in self.net.layers if blob in x.bottoms]
+        readers = [x for x in takers if x.type != "Silence"]
+        if not readers or blob in seen:
+            # what is made of it and read by nobody is an output of the net, unless it is silenced
+            return blob in seen or bool(seen and takers) or (self.second and not seen)
+        return all(self._reads_a_label(layer, blob, seen | {blob}) for layer in readers)
+
+    def _reads_a_label(self, layer: Layer, blob: str, seen: set[str]) -> bool:
+        if layer.type in CONTAINS:
+            return layer.bottoms[0] != blob
+        if is_dropped(layer, self.plugins):
+            return self.second or layer.bottoms[0] != blob
+        # what has weights computes something of the net's own
+        return layer.type not in _LEARN and all(
+            top in layer.bottoms or self.is_label(top, seen) for top in layer.tops
+        )
 
 
 def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Path) -> Shape | None:
@@ -199,7 +249,9 @@ def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Pat
     mean = _mean_shape(layer, beside)
     own, transform = _own(layer), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
-    height, width = crop or own.integer("new_height"), crop or own.integer("new_width")
+    resized = transform.message("resize_param")
+    height = crop or own.integer("new_height") or resized.integer("height")
+    width = crop or own.integer("new_width") or resized.integer("width")
     channels = _channels(net, layer, transform, weights)
     if mean:
         channels, height, width = channels or mean[0], height or mean[1], width or mean[2]
@@ -256,8 +308,13 @@ def _channels(net: Net, layer: Layer, transform: Message, weights: BlobShapes) -
         return 1
     if transform.boolean("force_color") or len(transform.all("mean_value")) == 3:
         return 3
+    return _taken(net, layer.tops[0], weights)
+
+
+def _taken(net: Net, blob: str, weights: BlobShapes) -> int:
+    """The channels of `blob` that the first convolution on it takes; 0 where there is none."""
     for reader in net.layers:
-        if layer.tops[0] in reader.bottoms and reader.type in ("Convolution", "Convolution3D"):
+        if blob in reader.bottoms and reader.type in ("Convolution", "Convolution3D"):
             shape = next(iter(weights.get(reader.name, ())), ())
             return shape[1] * _groups(reader) if len(shape) >= 4 else 0
     return 0
@@ -294,8 +351,8 @@ def _input(layer: Layer, name: str, top: str, shape: Sequence[int]) -> Layer:
 def with_shapes(net: Net, shapes: Mapping[str, Shape]) -> Net:
     """The net as if its definition declared these shapes of its inputs."""
     layers = tuple(_declaring(layer, shapes) for layer in net.layers)
-    text = to_text(net.name, [layer.fields for layer in layers])
-    return replace(net, layers=layers, inputs={**net.inputs, **shapes}, run_text=text)
+    changed = replace(net, layers=layers, inputs={**net.inputs, **shapes})
+    return replace(changed, run_text=rendered(changed))
 
 
 def _declaring(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
@@ -312,26 +369,6 @@ def _declaring(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
     others = [item for item in layer.fields.fields if item.name != "input_param"]
     fields = Message([*others, _field("input_param", Message(found, line), line)], line)
     return replace(layer, fields=fields)
-
-
-def _contained(layer: Layer, made: set[str]) -> Layer:
-    """The function inside the loss, on the loss's first bottom; its own name for the top."""
-    kind, message = CONTAINS[layer.type]
-    # a second top of SoftmaxWithLoss is that very function's value
-    top = (layer.tops or (layer.name,))[-1]
-    while not layer.tops and top in made:
-        top += "_"
-    line = layer.line
-    fields = [
-        _field("name", layer.name, line, True),
-        _field("type", kind, line, True),
-        _field("bottom", layer.bottoms[0], line, True),
-        _field("top", top, line, True),
-    ]
-    axis = layer.fields.message(message).text("axis") if message else ""
-    if axis:
-        fields.append(_field("softmax_param", Message([_field("axis", axis, line)], line), line))
-    return Layer(layer.name, kind, layer.bottoms[:1], (top,), (), Message(fields, line), line)
 
 
 def _reading(layer: Layer, bottoms: Sequence[str]) -> Layer:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loader import crop, prior_sizes
+from loader.conformance import refuse_broken, refuse_misspelt
+from loader.dialect import to_stock
 from loader.errors import BadInput, Unsupported
-from loader.prototxt import Message, parse
+from loader.phases import included, options, refuse_unknown_stages, who_makes, without_rules
+from loader.prototxt import Message, parse, to_text
+from loader.reading import STOCK, Reading
+from loader.schema import TYPES, faults
 from loader.upgrade import upgrade
 
+Shape = tuple[int, ...]
 MAX_LAYERS = 10_000
 MAX_BYTES = 64 << 20
+BOM = "\ufeff"
+# The first line of a definition that was found in a caffemodel: the text says itself where it is from.
+INSIDE = "# The definition inside a caffemodel, read by Decant.\n"
 
 # a prototxt is a program: what building a net would read, write or run
 SIDE_EFFECTS = {"Python", "Data", "ImageData", "WindowData", "HDF5Data", "HDF5Output"}
@@ -36,7 +46,8 @@ class Layer:
 class Net:
     """`inputs`: input blob -> declared shape, None where it has none. `source`: the text's own tree.
 
-    `run_text`: the deploy form as text, "" where `text` is one already. `transforms`: input blob ->
+    `left_out`: layers of the definition that the net lacks, by name, and why. `run_text`: these layers
+    as text, "" where Caffe makes the same net of `text` itself. `transforms`: input blob ->
     the `transform_param` of the data layer that it was.
     """
 
@@ -48,10 +59,12 @@ class Net:
     source: Message
     notes: list[str] = field(default_factory=list)
     run_text: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = STOCK
     transforms: dict[str, Message] = field(default_factory=dict)
 
 
-def read_net(path: Path) -> Net:
+def read_net(path: Path, reading: Reading = STOCK) -> Net:
     """Read a definition. Raises BadInput with the file and the line."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -59,9 +72,11 @@ def read_net(path: Path) -> Net:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise BadInput(f"{path}: a text in UTF-16; save it as UTF-8")
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", data):
         raise BadInput(f"{path}: not a text; is it the caffemodel?")
-    net = net_from_text(data.decode(errors="replace"), str(path))
+    net = net_from_text(data.decode(errors="replace"), str(path), reading)
     _refuse_other_encodings(net.source, path, data)
     return net
 
@@ -82,26 +97,101 @@ def _refuse_other_encodings(source: Message, path: Path, data: bytes) -> None:
                 raise BadInput(f"{path}:{item.line}: {item.name} is not UTF-8; rename it")
 
 
-def net_from_text(text: str, file: str) -> Net:
-    """The net that Caffe would build at TEST, level 0."""
-    source = parse(text, file)
+def net_from_text(text: str, file: str, reading: Reading = STOCK) -> Net:
+    """The net that Caffe would build of the layers that `reading` includes."""
+    source = parse(text.removeprefix(BOM), file)
+    refuse_broken(source, file)
     try:
-        messages, notes = upgrade(source, file)
-        # pycaffe sets phase and level, and adds its stages to the text's own (net.cpp:31-45)
-        stages = frozenset(source.message("state").texts("stage"))
-        kept = [layer for layer in messages if included(layer, file, stages)]
-        layers = tuple(_layer(message, file) for message in kept)
-        inputs = _inputs(kept, source)
+        return _net(source, text, file, reading)
     except ValueError as error:
         raise BadInput(f"{file}: {error}") from None
-    if not layers:
-        raise BadInput(f"{file}: no layers at TEST; give the net's definition (deploy.prototxt)")
-    if len(layers) > MAX_LAYERS:
+
+
+def _net(source: Message, text: str, file: str, reading: Reading) -> Net:
+    messages, notes = upgrade(source, file)
+    if text.startswith(INSIDE):
+        notes = ["the definition is the one inside the caffemodel", *notes]
+    if not reading.of_caffe:
+        words = " ".join(options(STOCK, reading))
+        notes = [*notes, f"the layers are those of {words}, computed as at TEST"]
+    # pycaffe sets phase and level, and adds its stages to the text's own (net.cpp:31-45)
+    state = replace(reading, stages=(*source.message("state").texts("stage"), *reading.stages))
+    refuse_unknown_stages(reading, messages, file)
+    kept: list[Message] = []
+    left_out: list[Message] = []
+    for layer in messages:
+        (kept if included(layer, file, state) else left_out).append(layer)
+    refuse_misspelt(source, lambda layer: included(layer, file, state), file)
+    kept, changes = to_stock(kept, source, reading)
+    changes += _beside_the_layers(kept, source, text)
+    if not kept:
+        raise BadInput(
+            f"{file}: no layers at {reading.phase}; give the net's definition (deploy.prototxt)"
+        )
+    if len(kept) > MAX_LAYERS:
         raise BadInput(f"{file}: more than {MAX_LAYERS} layers; no real net has so many")
-    net = Net(file, source.text("name"), layers, inputs, text, source, notes)
-    check_connections(net)
-    notes += [f"{top}: only a Silence reads it; it is the net's output" for top in _silenced(net)]
-    return net
+    layers = tuple(_layer(message, file) for message in kept)
+    inputs = _inputs(kept, source)
+    layers, said = _cropped(layers, inputs, file, reading)
+    names = {layer.text("name") for layer in left_out} - {layer.name for layer in layers}
+    net = Net(
+        file, source.text("name"), layers, inputs, text, source,
+        [*notes, *changes, *said, *prior_sizes.notes(layers, reading)],
+        left_out=dict.fromkeys(sorted(names), f"not included at {reading.phase}"), reading=reading,
+    )  # fmt: skip
+    check_connections(net, lambda blob: who_makes(blob, left_out, file, state))
+    net.notes.extend(
+        f"{top}: only a Silence reads it; it is the net's output" for top in _silenced(net)
+    )
+    given = changes or _given_instead(net, left_out)
+    return replace(net, run_text=rendered(net)) if given else net
+
+
+def _cropped(
+    layers: tuple[Layer, ...], inputs: Mapping[str, Shape | None], file: str, reading: Reading
+) -> tuple[tuple[Layer, ...], list[str]]:
+    """The layers with the offsets that `reading` gives each Crop, and what is to be said of it."""
+    found = crop.missing_offsets(layers, inputs)
+    if reading.crop == "aligned":
+        return crop.aligned(layers, found, file)
+    return layers, crop.notes(layers, found)
+
+
+def _given_instead(net: Net, left_out: Sequence[Message]) -> bool:
+    """Whether Caffe would include other layers of the text, or stop at what is not theirs."""
+    if not net.reading.of_caffe or net.reading.crop == "aligned":
+        return True
+    foreign = any(layer.text("type") not in TYPES for layer in left_out)
+    unknown = any(fault.fork for fault in faults(net.source, "Net"))
+    return unknown or bool(left_out) and bool(foreign or side_effects(left_out))
+
+
+def rendered(net: Net) -> str:
+    """The net's layers in today's layout, as text without rules; every top of theirs is made again."""
+    layers = [without_rules(layer.fields) for layer in net.layers]
+    bare = [name for name in net.inputs if name not in _made(layers)]
+    return to_text(net.name, layers, bare)
+
+
+def _beside_the_layers(layers: list[Message], source: Message, text: str) -> list[str]:
+    """What Caffe passes over, or stops at, and is left out: a note for each."""
+    notes = []
+    if text.startswith(BOM):
+        notes.append("the mark of UTF-8 at the beginning is left out; Caffe stops at it")
+    if not (source.has("input_shape") or source.has("input_dim")):
+        notes += [
+            f"input {name!r} is left out, as in Caffe: a layer makes it"
+            for name in source.texts("input")
+            if name in _made(layers)
+        ]
+    return notes
+
+
+def _made(layers: list[Message]) -> set[str]:
+    """The tops that are not made in place."""
+    return {
+        top for layer in layers for top in layer.texts("top") if top not in layer.texts("bottom")
+    }
 
 
 def _silenced(net: Net) -> list[str]:
@@ -127,36 +217,6 @@ def _layer(message: Message, file: str) -> Layer:
     )
 
 
-def included(layer: Message, file: str, stages: frozenset[str] = frozenset()) -> bool:
-    """FilterNet (net.cpp:269-352) at phase TEST, level 0, with the net's own stages."""
-    include, exclude = layer.messages("include"), layer.messages("exclude")
-    if include and exclude:
-        raise BadInput(
-            f"{file}:{layer.line}: layer {layer.text('name')!r} has include and exclude rules; "
-            "Caffe allows one kind"
-        )
-    if exclude:
-        return not any(_met(rule, file, stages) for rule in exclude)
-    return not include or any(_met(rule, file, stages) for rule in include)
-
-
-def _met(rule: Message, file: str, stages: frozenset[str]) -> bool:
-    """All parts of a rule hold (StateMeetsRule)."""
-    phase = rule.text("phase", "TEST")
-    if phase not in ("TRAIN", "TEST", "0", "1"):
-        raise BadInput(f"{file}:{rule.line}: phase {phase!r} is neither TRAIN nor TEST")
-    try:
-        lowest, highest = rule.integer("min_level"), rule.integer("max_level")
-    except ValueError as error:
-        raise BadInput(f"{file}:{rule.line}: a level: {error}") from None
-    return (
-        phase in ("TEST", "1")
-        and lowest <= 0 <= highest
-        and stages.issuperset(rule.texts("stage"))
-        and stages.isdisjoint(rule.texts("not_stage"))
-    )
-
-
 def _inputs(layers: list[Message], source: Message) -> dict[str, tuple[int, ...] | None]:
     """Tops of Input layers with their shapes: one for all, one for each, or none."""
     found: dict[str, tuple[int, ...] | None] = {}
@@ -173,23 +233,27 @@ def _inputs(layers: list[Message], source: Message) -> dict[str, tuple[int, ...]
             )
         for number, top in enumerate(tops):
             found[top] = shapes[number if len(shapes) > 1 else 0] if shapes else None
-    for name in source.texts("input"):
-        found.setdefault(name, None)
+    found.update((name, None) for name in source.texts("input") if name not in _made(layers))
     return found
 
 
-def check_connections(net: Net) -> None:
-    """Bottoms exist, and nobody but an in-place layer makes a blob again (net.cpp, AppendTop)."""
+def check_connections(net: Net, hints: Callable[[str], list[str]] | None = None) -> None:
+    """Bottoms exist, and nobody but an in-place layer makes a blob again (net.cpp, AppendTop).
+
+    `hints`: who would make a blob that nobody makes.
+    """
     # a legacy input without a shape has no Input layer
     made = set(net.inputs) - {
         top for layer in net.layers if layer.type == "Input" for top in layer.tops
     }
     wrong = []
     for layer in net.layers:
-        for bottom in layer.bottoms:
+        for bottom in dict.fromkeys(layer.bottoms):
             if bottom not in made:
+                line = f"line {layer.line}: layer {layer.name!r} reads {bottom!r}, which no layer makes"
+                others = hints(bottom) if hints else []
                 wrong.append(
-                    f"line {layer.line}: layer {layer.name!r} reads {bottom!r}, which no layer makes"
+                    f"{line} at {net.reading.phase}: {', '.join(others)}" if others else line
                 )
         for number, top in enumerate(layer.tops):
             in_place = number < len(layer.bottoms) and layer.bottoms[number] == top
@@ -242,17 +306,25 @@ def refuse_side_effects(net: Net, known: Collection[str] = ()) -> None:
     Looks at the text's own tree as well, if Caffe gets that: upgrades drop fields that it acts on.
     `known`: names of Python layers that keep the net from Caffe, and are computed here.
     """
-    wrong = [
-        f"line {layer.line}: layer {layer.name!r}: type {layer.type}"
-        for layer in net.layers
-        if layer.type in SIDE_EFFECTS and layer.name not in known
+    wrong = side_effects([layer.fields for layer in net.layers], known)
+    if not net.run_text:
+        wrong += side_effects(net.source.messages("layer") + net.source.messages("layers"), known)
+    if wrong:
+        raise Unsupported(
+            f"{net.file}: Caffe would read or write files or run code ({wrong[0]}); use the deploy "
+            "file, or replace the data layer by an Input layer",
+            sorted(set(wrong)),
+        )
+
+
+def side_effects(layers: Sequence[Message], known: Collection[str] = ()) -> list[str]:
+    """Types that read or write files or run code, and fields that name a file, a line each."""
+    found = [
+        f"line {layer.line}: layer {layer.text('name')!r}: type {layer.text('type')}"
+        for layer in layers
+        if layer.text("type") in SIDE_EFFECTS and layer.text("name") not in known
     ]
-    given = (
-        [layer.fields for layer in net.layers]
-        if net.run_text
-        else net.source.messages("layer") + net.source.messages("layers")
-    )
-    stack: list[tuple[Message, str]] = [(layer, "") for layer in given]
+    stack: list[tuple[Message, str]] = [(layer, "") for layer in layers]
     while stack:
         message, name = stack.pop()
         name = message.text("name") or name
@@ -260,10 +332,5 @@ def refuse_side_effects(net: Net, known: Collection[str] = ()) -> None:
             if isinstance(item.value, Message):
                 stack.append((item.value, name))
             elif item.name in PATHS and item.value and name not in known:
-                wrong.append(f"line {item.line}: layer {name!r}: {item.name}: {item.value!r}")
-    if wrong:
-        raise Unsupported(
-            f"{net.file}: Caffe would read or write files or run code ({wrong[0]}); use the deploy "
-            "file, or replace the data layer by an Input layer",
-            sorted(set(wrong)),
-        )
+                found.append(f"line {item.line}: layer {name!r}: {item.name}: {item.value!r}")
+    return found

@@ -12,9 +12,11 @@ from dumper import caffemodel, dumpfile
 from loader.artifact import read_manifest
 from loader.deploy import deploy
 from loader.errors import BadInput, UsageError
-from loader.graph import Net, owners, read_net
+from loader.from_weights import definition_of
+from loader.graph import Net, net_from_text, owners, read_net
 from loader.naming import unique
-from loader.plan import outline
+from loader.plan import BlobShapes, outline
+from loader.reading import NOTHING_ASKED, Asked
 
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
@@ -65,10 +67,13 @@ class Listing:
         return sum(line.bytes for line in self.lines)
 
 
-def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
+def read(
+    file: Path, shapes: Mapping[str, Shape] | None = None, asked: Asked = NOTHING_ASKED
+) -> Listing:
     """By content: a folder is an artifact, HDF5 and zip are dumps or weights, text is a prototxt.
 
-    `shapes`: of inputs, in place of what the definition says. Raises BadInput.
+    `shapes`: of inputs, in place of what the definition says. `asked`: how it is to be read. Raises
+    BadInput.
     """
     if file.is_dir():
         _refuse_unknown(file, shapes or {}, {})
@@ -80,23 +85,45 @@ def read(file: Path, shapes: Mapping[str, Shape] | None = None) -> Listing:
             start = stream.read(8)
         if start[:4] in (b"PK\x03\x04", b"\x89HDF"):
             try:
-                return _dump(dumpfile.read(file), shapes or {})
+                return _dump(dumpfile.read(file), shapes or {}, asked)
             except dumpfile.DumpError:
                 if start[:2] == b"PK":
                     raise
         if _is_text(file):
-            net = _deploy_form(read_net(file), shapes or {})
+            net = _deploy_form(read_net(file, asked.over()), shapes or {})
             _refuse_unknown(file, shapes or {}, net.inputs)
             return definition(net, shapes or {})
-        _refuse_unknown(file, shapes or {}, {})
         model = caffemodel.read(file)
     except (dumpfile.DumpError, caffemodel.CaffemodelError, OSError) as error:
         raise BadInput(str(error)) from None
+    return _weights(file, model, shapes or {}, asked)
+
+
+def _weights(
+    file: Path, model: caffemodel.Caffemodel, shapes: Mapping[str, Shape], asked: Asked
+) -> Listing:
+    """All layers of the file; outputs by the definition inside it, if it has one."""
+    blobs = {x.name: [blob.shape for blob in x.blobs if blob] for x in model.layers}
+    known: dict[str, Line] = {}
+    try:
+        net = net_from_text(definition_of(file), str(file), asked.over())
+        net = deploy(net, shapes, blobs)
+    except BadInput:
+        _refuse_unknown(file, shapes, {})
+        notes = ["weights alone say nothing of outputs"]
+    except UsageError as error:
+        notes = [error.message]
+    else:
+        _refuse_unknown(file, shapes, net.inputs)
+        inner = definition(net, shapes, blobs=blobs)
+        notes = inner.notes
+        if all(shapes.get(blob) or shape for blob, shape in net.inputs.items()):
+            known = {line.name: line for line in inner.lines}
     lines = [
-        _line(layer.name, layer.type, [None], [blob.shape for blob in layer.blobs if blob])
+        known.get(layer.name) or _line(layer.name, layer.type, [None], blobs[layer.name])
         for layer in model.layers
     ]
-    return Listing(f"caffemodel ({model.era})", lines, ["weights alone say nothing of outputs"])
+    return Listing(f"caffemodel ({model.era})", lines, notes)
 
 
 def _deploy_form(net: Net, shapes: Mapping[str, Shape]) -> Net:
@@ -123,11 +150,19 @@ def _refuse_unknown(file: Path, shapes: Mapping[str, Shape], inputs: Iterable[st
         raise UsageError(f"--input {unknown[0]}: {file} has no such input; it has {names}")
 
 
-def definition(net: Net, shapes: Mapping[str, Shape], kind: str = "prototxt") -> Listing:
-    """With the batch that the definition says. A blob that is shared counts once."""
+def definition(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    kind: str = "prototxt",
+    blobs: BlobShapes | None = None,
+) -> Listing:
+    """With the batch that the definition says. A blob that is shared counts once.
+
+    `blobs`: of the weights, where they are at hand.
+    """
     given = {name: tuple(shapes.get(name) or shape or ()) for name, shape in net.inputs.items()}
     unknown = [name for name, shape in given.items() if not shape]
-    found = outline(net, {name: shape or (1,) for name, shape in given.items()})
+    found = outline(net, {name: shape or (1,) for name, shape in given.items()}, blobs=blobs)
     lent = set(owners(net))
     lines = []
     sizes = {name: shape for name, shape in given.items() if shape}
@@ -136,9 +171,9 @@ def definition(net: Net, shapes: Mapping[str, Shape], kind: str = "prototxt") ->
         tops = found.tops[name] if not unknown else [None] * len(layer.tops)
         inputs = [sizes.get(blob) for blob in layer.bottoms]
         sizes.update((top, shape) for top, shape in zip(layer.tops, tops, strict=True) if shape)
-        blobs = found.blobs.get(name, []) if not unknown else []
-        own = [shape for at, shape in enumerate(blobs) if (index, at) not in lent]
-        line = _line(name, layer.type, tops, blobs, own, inputs)
+        held = found.blobs.get(name, []) if not unknown else []
+        own = [shape for at, shape in enumerate(held) if (index, at) not in lent]
+        line = _line(name, layer.type, tops, held, own, inputs)
         new = [s for top, s in zip(layer.tops, tops, strict=True) if top not in layer.bottoms]
         line.bytes = sum(BYTES * math.prod(shape) for shape in new if shape)
         lines.append(line)
@@ -181,9 +216,10 @@ def _macs(
     return total
 
 
-def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape]) -> Listing:
-    from loader.conversion import deploy_form
+def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: Asked) -> Listing:
+    from loader.conversion import deploy_form, reading_of
 
+    dump.reading = asked.over(reading_of(dump)).to_text()
     net = deploy_form(dump, shapes)
     probe = {name: array.shape for name, array in dump.probe.items()}
     return definition(net, {**probe, **shapes}, f"dump (engine {dump.engine})")

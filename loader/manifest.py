@@ -46,6 +46,7 @@ def describe(
         "input_layers": conversion.input_layers,
         "outputs": conversion.outputs,
         "net": conversion.net,
+        **({"reading": reading} if (reading := conversion.reading.to_json()) else {}),
         **(_of_catalog(model) if model else _UNKNOWN),
         "preprocessing": _preprocessing(model, conversion),
     }

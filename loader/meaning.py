@@ -17,8 +17,9 @@ import numpy as np
 
 from loader.batch import RECURRENT
 from loader.graph import Layer, Net
-from loader.layers.rule import Rule, Shape, number
+from loader.layers.rule import Rule, Shape
 from loader.plan import outline
+from loader.prototxt import number
 
 
 class Role(Enum):

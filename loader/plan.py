@@ -6,14 +6,14 @@ that cannot be converted exactly is collected, and refused once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from loader.errors import Unsupported, UsageError
 from loader.graph import Layer, Net, outputs, owners
-from loader.layers import LAYERS, PYTHON, REFUSED, TRAINING_PYTHON
+from loader.layers import LAYERS, PYTHON, REFUSED, REFUSED_FIELDS, TRAINING_PYTHON
 from loader.layers.in_place import grows_in_place, never_in_place
 from loader.layers.normalisation import fused_batch_norm
 from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
@@ -32,6 +32,12 @@ def python_type(layer: Layer) -> str:
     if layer.type != "Python":
         return ""
     return f"Python:{layer.fields.message('python_param').text('layer')}"
+
+
+def is_known(layer: Layer, plugins: Collection[str] = ()) -> bool:
+    """Whether a rule or a plugin computes it."""
+    own = {layer.type, python_type(layer)} & {*LAYERS, *plugins}
+    return bool(own) or known_python(layer) is not None
 
 
 def known_python(layer: Layer) -> Rule | None:
@@ -196,11 +202,7 @@ def plan(
     steps = [step for item in wired for step in writer.step(item)]
     writer.wrong += _overwritten(wired, ends) + _kept(wired)
     if writer.wrong:
-        raise Unsupported(
-            f"{net.file}: cannot be converted exactly: {writer.wrong[0]}; drop the layer, or give "
-            "--layer-plugin module:Class for it",
-            writer.wrong,
-        )
+        raise _cannot(net.file, writer.wrong)
     return Plan(
         name=net.name,
         inputs=made,
@@ -376,8 +378,10 @@ class _Writer:
 
     def _site(self, item: _Wired) -> Site:
         shapes = [value.shape for value in item.inputs]
-        self.sites[item.name] = self.site(item.layer, shapes, self.blobs[item.index])
-        return self.sites[item.name]
+        site = self.site(item.layer, shapes, self.blobs[item.index])
+        site.reading = self.net.reading
+        self.sites[item.name] = site
+        return site
 
     def _finish(self, item: _Wired, written: Written, site: Site) -> Step:
         if len(written.shapes) != len(item.outputs):
@@ -434,7 +438,8 @@ class _Writer:
         for part in item.layer.fields.fields:
             known = WIRING | site.messages_asked | _OF_CAFFE
             if part.name not in known:
-                self._refuse(item, f"{part.name} is not supported", part.line)
+                hint = f": {REFUSED_FIELDS[part.name]}" if part.name in REFUSED_FIELDS else ""
+                self._refuse(item, f"{part.name} is not supported{hint}", part.line)
 
     def _refuse(self, item: _Wired, reason: str, line: int = 0) -> None:
         layer = item.layer
@@ -442,6 +447,25 @@ class _Writer:
         self.wrong.append(
             f"line {line or layer.line}: layer {item.name!r} ({layer.type}): {reason}"
         )
+
+
+def refuse_unknown_types(file: str, layers: Sequence[Layer], plugins: Mapping[str, Rule]) -> None:
+    """Raise Unsupported with every layer of a type that no rule and no plugin computes."""
+    wrong = [
+        f"line {layer.line}: layer {layer.name!r} ({layer.type}): {_unsupported(layer)}"
+        for layer in layers
+        if layer.type not in INVISIBLE and not is_known(layer, plugins)
+    ]
+    if wrong:
+        raise _cannot(file, wrong)
+
+
+def _cannot(file: str, wrong: list[str]) -> Unsupported:
+    return Unsupported(
+        f"{file}: cannot be converted exactly: {wrong[0]}; drop the layer, or give "
+        "--layer-plugin module:Class for it",
+        wrong,
+    )
 
 
 def _unsupported(layer: Layer) -> str:
@@ -452,7 +476,9 @@ def _unsupported(layer: Layer) -> str:
         program = f" (module {param.text('module')!r}, layer {param.text('layer')!r})"
         # what to do about a program is said once, for all of them
         hint = TRAINING_PYTHON.get(param.text("module"), "")
-    return f"the type is not supported{program}" + (f": {hint}" if hint else "")
+    meant = [name for name in LAYERS if name.lower() == layer.type.lower()]
+    hint = f": {hint}" if hint else f"; is it {meant[0]}?" if meant else ""
+    return f"the type is not supported{program}{hint}"
 
 
 def _tied(

@@ -17,9 +17,9 @@ import numpy as np
 from loader.batch import input_shapes
 from loader.errors import BadInput, UsageError
 from loader.graph import Net
-from loader.layers.rule import Rule, Shape, number, shown
+from loader.layers.rule import Rule, Shape, shown
 from loader.meaning import Reading, Role, Walk
-from loader.prototxt import Message
+from loader.prototxt import Message, number
 
 # of pictures, 0..255: about their mean and their spread
 CENTRE, DEVIATION = 128.0, 50.0

@@ -7,7 +7,8 @@ Message; scalars stay text (`Field.value: str`), quoted or not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,28 +16,29 @@ from loader.errors import BadInput
 
 MAX_DEPTH = 100
 MAX_FIELDS = 2_000_000
+TRUE, FALSE = ("true", "True", "t", "1"), ("false", "False", "f", "0")
 
+# io/tokenizer.cc, as text_format.cc sets it: a number ends before a letter, a dot or nothing
 _TOKEN = re.compile(
     r"""
-    (?P<space>[ \t\r\n\f\v]++ | \#[^\n]*+)
-  | (?P<word>[A-Za-z_][A-Za-z0-9_./]*+ | [-+]?\.?[0-9](?:[eE][-+]|[eE]|[0-9a-df-zA-DF-Z.]++)*+)
-  | (?P<string>"(?:[^"\\\n]++|\\.)*+" | '(?:[^'\\\n]++|\\.)*+')
+    (?P<space>[ \t\r\n\f\v]++ | \#[^\n\0]*+)
+  | (?P<word>[A-Za-z_][A-Za-z0-9_]*+)
+  | (?P<number>(?>0[xX][0-9a-fA-F]++ | 0[0-7]++
+              | (?:\.[0-9]++ | (?:[1-9][0-9]*+|0)(?:\.[0-9]*+)?+)(?:[eE][-+]?+[0-9]++)?+[fF]?+)
+              (?![A-Za-z0-9_.]))
+  | (?P<string>"(?:[^"\\\n\0]++|\\.)*+" | '(?:[^'\\\n\0]++|\\.)*+')
   | (?P<mark>[{}<>\[\]:;,-])
     """,
     re.VERBOSE,
 )
+_SURROGATES = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(
-    rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)", re.DOTALL
+    rf"""\\(?:(?P<letter>[abfnrtv\\?'"]) | (?P<octal>[0-7]{{1,3}}) | x(?P<hex>[0-9a-fA-F]{{1,2}})
+       | (?P<pair>{_SURROGATES}) | (?P<point>u[0-9a-fA-F]{{4}} | U00[01][0-9a-fA-F]{{5}})
+       | (?P<wrong>.))""",
+    re.VERBOSE,
 )
-_LETTERS = {
-    b"n": b"\n",
-    b"t": b"\t",
-    b"r": b"\r",
-    b"a": b"\a",
-    b"b": b"\b",
-    b"f": b"\f",
-    b"v": b"\v",
-}
+_LETTERS = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ class Field:
 
 @dataclass
 class Message:
-    """Fields in the order of the text."""
+    """Fields in the order of the text; `lists`: names that were written as `name: [...]`, and lines."""
 
     fields: list[Field] = field(default_factory=list)
     line: int = 1
+    lists: list[tuple[str, int]] = field(default_factory=list)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Field]]:
@@ -100,21 +103,32 @@ class Message:
         return [integer(text) for text in self.texts(name)]
 
     def boolean(self, name: str, default: bool = False) -> bool:
-        """true, false, t, f, 1, 0."""
-        text = self.text(name, str(default)).lower()
-        if text not in ("true", "t", "1", "false", "f", "0"):
-            raise ValueError(f"{name}: {text!r} is neither true nor false")
-        return text in ("true", "t", "1")
+        """true, True, t, 1 and their opposites."""
+        text = self.text(name, str(default))
+        if text in TRUE + FALSE:
+            return text in TRUE
+        if re.fullmatch(r"0[xX]?0*[01]", text):
+            return integer(text) == 1
+        raise ValueError(f"{name}: {text!r} is neither true nor false")
 
 
 def integer(text: str) -> int:
     """Protobuf's whole numbers: decimal, 0x..., 0... (octal)."""
-    sign, digits = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
+    sign, digits = (-1, text[1:]) if text[:1] == "-" else (1, text)
     if re.fullmatch(r"0[0-7]+", digits):
         return sign * int(digits, 8)
     if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]{1,20}", digits):
         return sign * int(digits, 0)
     raise ValueError(f"{text!r} is no whole number")
+
+
+def number(text: str) -> float:
+    """Protobuf's floats: 1e-4, .5, 0.5f, inf, nan, and whole numbers in any base."""
+    word = text.lower()
+    try:
+        return float(word.removesuffix("f") if word[:3] not in ("inf", "-in") else word)
+    except ValueError:
+        return float(integer(text))
 
 
 @dataclass(frozen=True)
@@ -129,9 +143,7 @@ def _tokens(text: str, file: str) -> Iterator[_Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise BadInput(
-                f"{file}:{line}: {text[position : position + 20]!r} is no prototxt syntax"
-            )
+            raise BadInput(f"{file}:{line}: {_strange(text[position : position + 20])}")
         kind, found = str(match.lastgroup), match.group()
         if kind != "space":
             yield _Token(kind, found, line)
@@ -140,25 +152,52 @@ def _tokens(text: str, file: str) -> Iterator[_Token]:
     yield _Token("end", "", line)
 
 
-def _unquote(text: str, file: str, line: int) -> str:
-    raw = text[1:-1].encode()
+def _strange(text: str) -> str:
+    """What is wrong where no token begins."""
+    if not text[0].isascii():
+        name = unicodedata.name(text[0], "no character of Unicode")
+        return f"{text[0]!r} (U+{ord(text[0]):04X}, {name}) outside of quotes is no prototxt syntax"
+    if text[0] in "\"'":
+        return f"{text!r}: the quotes are not closed in this line: no prototxt syntax"
+    return f"{text!r} is no prototxt syntax"
 
-    def replace(match: re.Match[bytes]) -> bytes:
-        code = match[1]
-        if code[:1] == b"x" and len(code) > 1:
-            return bytes([int(code[1:], 16)])
-        if code[:1] in b"uU" and len(code) > 1:
-            return chr(int(code[1:], 16)).encode()
-        if code[:1].isdigit():
-            return bytes([int(code, 8) & 255])
-        return _LETTERS.get(code, code)
 
+def _unquote(token: _Token, file: str) -> str:
+    """The text between the quotes: bytes as its escapes say, which must be UTF-8 in the end."""
+    raw = token.text[1:-1]
     try:
-        return _ESCAPE.sub(replace, raw).decode()
+        # one letter for each byte while escapes are written out
+        bytewise = raw.encode().decode("latin-1")
+        return _ESCAPE.sub(_escaped, bytewise).encode("latin-1").decode()
     except UnicodeError:
-        raise BadInput(f"{file}:{line}: a text that is not UTF-8") from None
-    except (ValueError, OverflowError):
-        raise BadInput(f"{file}:{line}: an escape that stands for no character") from None
+        raise BadInput(f"{file}:{token.line}: a text that is not UTF-8") from None
+    except ValueError:
+        raise BadInput(f"{file}:{token.line}: an escape that stands for no character") from None
+
+
+def _escaped(match: re.Match[str]) -> str:
+    if match["letter"]:
+        return _LETTERS.get(match["letter"], match["letter"])
+    if match["octal"]:
+        return chr(int(match["octal"], 8) & 255)
+    if match["hex"]:
+        return chr(int(match["hex"], 16))
+    if match["pair"]:
+        high, low = int(match["pair"][1:5], 16), int(match["pair"][-4:], 16)
+        return _bytewise(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+    return _bytewise(int(match["point"][1:], 16)) if match["point"] else match["wrong"]
+
+
+def _bytewise(point: int) -> str:
+    return chr(point).encode().decode("latin-1")
+
+
+def _wrong_escapes(token: _Token) -> list[str]:
+    """A line if there are escapes that protobuf refuses; a path of Windows is full of them."""
+    found = {match["wrong"]: None for match in _ESCAPE.finditer(token.text[1:-1]) if match["wrong"]}
+    escapes = ", ".join(f"\\{letter}" for letter in found)
+    advice = "no escape of the text format, Caffe refuses it: in a path write / or \\\\ for each \\"
+    return [f"line {token.line}: {token.text}: {escapes}: {advice}"] if found else []
 
 
 @dataclass(frozen=True)
@@ -178,6 +217,7 @@ class _Parser:
         self.tokens = _tokens(text, file)
         self.token = next(self.tokens)
         self.count = 0
+        self.wrong: list[str] = []
 
     def fail(self, expected: str) -> BadInput:
         found = repr(self.token.text) if self.token.kind != "end" else "the end of the file"
@@ -208,6 +248,7 @@ class _Parser:
                 _ = self.accept(";") or self.accept(",")
                 continue
             if self.token.kind == "end" and not inner.closing:
+                self.refuse_escapes()
                 return root
             opened = self.field(inner.message)
             if opened is not None:
@@ -215,17 +256,21 @@ class _Parser:
                     raise BadInput(f"{self.file}:{self.token.line}: nested deeper than {MAX_DEPTH}")
                 stack.append(opened)
 
+    def refuse_escapes(self) -> None:
+        if self.wrong:
+            line, _, text = self.wrong[0].removeprefix("line ").partition(": ")
+            raise BadInput(f"{self.file}:{line}: {text}", self.wrong)
+
     def field(self, message: Message) -> _Open | None:
         """One field; a message is returned open."""
-        if self.token.kind != "word" or not (
-            self.token.text[0].isalpha() or self.token.text[0] == "_"
-        ):
+        if self.token.kind != "word":
             raise self.fail("a field's name")
         name = self.advance()
         colon = self.accept(":")
         if self.opens():
             return self.open(message, name)
         if self.accept("["):
+            message.lists.append((name.text, name.line))
             if self.opens():
                 return self.open(message, name, in_list=True)
             if not colon:
@@ -269,14 +314,15 @@ class _Parser:
 
     def scalar(self, name: _Token) -> Field:
         sign = "-" if self.accept("-") else ""
-        if self.token.kind == "word":
+        if self.token.kind in ("word", "number"):
             return Field(name.text, sign + self.advance().text, name.line)
         if self.token.kind != "string" or sign:
             raise self.fail("a value")
         text = ""
         while self.token.kind == "string":
             token = self.advance()
-            text += _unquote(token.text, self.file, token.line)
+            self.wrong += _wrong_escapes(token)
+            text += _unquote(token, self.file)
         return Field(name.text, text, name.line, quoted=True)
 
 
@@ -285,19 +331,23 @@ def parse(text: str, file: str) -> Message:
     return _Parser(text, file).parse()
 
 
-def to_text(name: str, layers: list[Message]) -> str:
-    """A net of these layers, in today's layout, as text that `parse` and Caffe read alike."""
-    lines = [f"name: {_quote(name)}"]
+def to_text(name: str, layers: list[Message], inputs: Sequence[str] = ()) -> str:
+    """A net of these layers, in today's layout, as text that `parse` and Caffe read alike.
+
+    `inputs`: those that no layer makes, without a shape.
+    """
+    lines = [f"name: {_quote(name)}", *(f"input: {_quote(blob)}" for blob in inputs)]
     for layer in layers:
-        lines += ["layer {", *_lines(layer, "  "), "}"]
+        lines += ["layer {", *lines_of(layer, "  "), "}"]
     return "\n".join(lines) + "\n"
 
 
-def _lines(message: Message, indent: str) -> Iterator[str]:
+def lines_of(message: Message, indent: str = "") -> Iterator[str]:
+    """A message as text, a line for each field or brace."""
     for item in message.fields:
         if isinstance(item.value, Message):
             yield f"{indent}{item.name} {{"
-            yield from _lines(item.value, indent + "  ")
+            yield from lines_of(item.value, indent + "  ")
             yield indent + "}"
         else:
             value = _quote(item.value) if item.quoted else item.value

@@ -5,9 +5,13 @@ V0 -> V1 -> current, legacy inputs -> Input layer. Each change is noted in one l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dumper.era import V0_TYPES, V1_TYPES
+from loader import forks
 from loader.errors import BadInput
-from loader.prototxt import Field, Message
+from loader.prototxt import Field, Message, integer
+from loader.schema import ENUMS, FIELDS
 
 # Where V0's fields go, by V0 type: (field, message, new name); upgrade_proto.cpp:115-552.
 _CONV = "convolution_param"
@@ -55,41 +59,36 @@ _TRANSFORM = {
 }
 # of V1, whose layers held the transform themselves
 _OF_DATA = {"data_param", "image_data_param", "window_data_param"}
-# V1 param messages that keep their name; only these differ between the enum and the type
-_V1_NAMES = {name.upper(): name for name in V1_TYPES.values()} | {
-    "INNER_PRODUCT": "InnerProduct",
-    "EUCLIDEAN_LOSS": "EuclideanLoss",
-    "HDF5_DATA": "HDF5Data",
-    "HDF5_OUTPUT": "HDF5Output",
-    "IMAGE_DATA": "ImageData",
-    "INFOGAIN_LOSS": "InfogainLoss",
-    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
-    "SOFTMAX_LOSS": "SoftmaxWithLoss",
-    "WINDOW_DATA": "WindowData",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
-    "HINGE_LOSS": "HingeLoss",
-    "MEMORY_DATA": "MemoryData",
-    "DUMMY_DATA": "DummyData",
-    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+_V1_NAMES = {
+    word: V1_TYPES[value] for value, word in enumerate(ENUMS["LayerType"]) if value in V1_TYPES
 }
 
 
 def upgrade(net: Message, file: str) -> tuple[list[Message], list[str]]:
     """The layers in today's layout, an Input layer first where inputs were legacy; and the notes.
 
-    Raises BadInput for what Caffe refuses: both lists, unknown V0 or V1 types, a padding layer that
-    a layer other than conv or pool reads.
+    A type that Caffe's V0 or V1 never had is a fork's: where it is known what became of it, that;
+    else it stays, for the plan to name every one of them. Raises BadInput for what Caffe refuses:
+    both lists, types that are misspelt, a padding layer that a layer other than conv or pool reads.
     """
     if net.has("layer") and net.has("layers"):
         raise BadInput(f"{file}: holds both `layer` and `layers`; Caffe refuses such a net")
     layers, notes = net.messages("layer"), []
+    is_v0 = any(layer.has("layer") for layer in net.messages("layers"))
     if net.has("layers"):
         old = net.messages("layers")
-        if any(layer.has("layer") for layer in old):
+        if is_v0:
             old = _fold_padding([_from_v0(layer, file) for layer in old], file)
             notes.append(f"{len(old)} layers upgraded from V0")
         layers = [_from_v1(layer, file) for layer in old]
         notes.append(f"{len(layers)} layers upgraded from V1")
+        notes += [] if is_v0 else _of_forks(old)
+    if is_v0 and net.has("input_shape"):
+        # UpgradeV0Net takes input and input_dim along
+        raise BadInput(
+            f"{file}:{net.all('input_shape')[0].line}: input_shape in a net of V0 layers, which Caffe "
+            "passes over; write four input_dim for each input"
+        )
     legacy = _legacy_input(net, file)
     if legacy is not None:
         layers = [legacy, *layers]
@@ -111,14 +110,18 @@ def _from_v0(outer: Message, file: str) -> Message:
     """V0's `layers { layer { ... } bottom top }` as a V1 layer; fields move as `_MOVES` says."""
     inner = outer.message("layer")
     word = inner.text("type")
-    if word not in V0_TYPES and word != "padding":
+    if word != word.lower() or not word:
         raise BadInput(
-            f"{file}:{outer.line}: layer {inner.text('name')!r}: V0 type {word!r} is unknown"
+            f"{file}:{outer.line}: layer {inner.text('name')!r}: type {word!r} is none of the words "
+            f"that `layers {{ layer {{ ... }} }}` takes{_meant(word, V0_TYPES)}"
         )
     fields = [item for item in outer.fields if item.name in ("bottom", "top")]
-    fields.append(Field("type", V0_TYPES.get(word, "padding"), inner.line, quoted=True))
+    fields.append(Field("type", V0_TYPES.get(word, word), inner.line, quoted=True))
     for item in inner.fields:
         if item.name in ("name", "blobs", "blobs_lr", "weight_decay"):
+            fields.append(item)
+        elif item.name not in FIELDS["V0Layer"]:
+            # a fork's: not to be lost before somebody refuses it
             fields.append(item)
         elif item.name in _MOVES.get(word, {}):
             _add(fields, item, *_MOVES[word][item.name])
@@ -193,14 +196,42 @@ def _from_v1(layer: Message, file: str) -> Message:
 
 
 def _v1_type(item: Field, layer: Message, file: str) -> str:
+    """Caffe's own, or a fork's; a word that no enum would have is a slip of the pen."""
     word = str(item.value)
-    if word.isdigit() and int(word) in V1_TYPES:
-        return V1_TYPES[int(word)]
-    if word in _V1_NAMES:
-        return _V1_NAMES[word]
-    raise BadInput(
-        f"{file}:{item.line}: layer {layer.text('name')!r}: V1 type {word} is unknown to Caffe"
-    )
+    try:
+        return _of_number(integer(word), layer) or f"V1 type {word}"
+    except ValueError:
+        pass
+    if word != word.upper() or word == "NONE":
+        raise BadInput(
+            f"{file}:{item.line}: layer {layer.text('name')!r}: type {word} is none of the words that "
+            f"`layers` takes{_meant(word, _V1_NAMES)}"
+        )
+    return _V1_NAMES.get(word) or forks.V1_TYPES.get(word, word)
+
+
+def _of_number(number: int, layer: Message) -> str | None:
+    # 40 is CROP in the forks of FCN's time, PRELU in others
+    if number == 40 and len(layer.texts("bottom")) == 2:
+        return "Crop"
+    return V1_TYPES.get(number)
+
+
+def _of_forks(layers: list[Message]) -> list[str]:
+    """Which words of forks were read, and as what."""
+    words = dict.fromkeys(layer.text("type") for layer in layers)
+    return [
+        f"V1 type {word} of a fork read as {forks.V1_TYPES[word]}"
+        for word in words
+        if word in forks.V1_TYPES
+    ]
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """`; is it CONVOLUTION?`, by letters alone."""
+    letters = word.lower().replace("_", "")
+    found = [name for name in known if name.lower().replace("_", "") == letters]
+    return f"; is it {found[0]}?" if found else ""
 
 
 def _legacy_input(net: Message, file: str) -> Message | None:

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "pipeline.py": {"commands", "loader"},
     "commands": {"commands", "engines", "loader", "dumper.dumpfile", "dumper.caffemodel"},
     "engines": {"engines", "loader", "dumper.dumpfile", "dumper.caffemodel"},
-    "loader": {"loader", "dumper.dumpfile", "dumper.caffemodel", "dumper.era"},
+    "loader": {"loader", "dumper.dumpfile", "dumper.caffemodel", "dumper.era", "dumper.wire"},
     "dumper": {"dumper"},
 }
 WITHOUT_TORCH = [

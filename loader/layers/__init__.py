@@ -115,11 +115,15 @@ PYTHON: dict[str, Rule] = {
     "rpn.proposal_layer:ProposalLayer": faster_rcnn.proposal_layer,
 }
 
+_EIGHT_BITS = "it computes with few bits: --float converts the float weights that the file holds"
+
 # Types without a rule on purpose, and what a person can do.
 REFUSED = {
+    "ConvolutionRistretto": _EIGHT_BITS,
+    "DeconvolutionRistretto": _EIGHT_BITS,
+    "FcRistretto": _EIGHT_BITS,
+    "LRNRistretto": _EIGHT_BITS,
     "Python": "it runs a program of its own: write it as a torch module and give --layer-plugin",
-    "MultiBoxLoss": "it is for training: give the deploy file",
-    "AnnotatedData": "it is for training: give the deploy file",
     "TopK": "forks compute different things under this name",
 }
 
@@ -130,3 +134,6 @@ TRAINING_PYTHON = {
     "rpn.anchor_target_layer": _TRAINING,
     "rpn.proposal_target_layer": _TRAINING,
 }
+
+# The same of a layer's own fields.
+REFUSED_FIELDS = {"quantization_param": _EIGHT_BITS}

@@ -17,20 +17,26 @@ CODES = ("", "CORNER", "CENTER_SIZE", "CORNER_SIZE")
 def prior_box(site: Site) -> Written:
     """A box of each min_size, one between min and max, then one of each aspect ratio."""
     param = site.param("prior_box_param")
-    # the fork keeps both sizes in whole numbers while it works
-    smallest = [int(size) for size in param.numbers("min_size")]
-    largest = [int(size) for size in param.numbers("max_size")]
+    smallest, largest = (_sizes(site, name) for name in ("min_size", "max_size"))
     if not smallest or len(largest) not in (0, len(smallest)):
         raise Refused(f"{len(smallest)} min_size and {len(largest)} max_size")
     ratios = _ratios(param)
     sizes = []
     for number, size in enumerate(smallest):
-        sizes.append((float(size), float(size)))
+        sizes.append((size, size))
         if largest:
             between = math.sqrt(size * largest[number])
             sizes.append((between, between))
         sizes += [(size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in ratios]
     return _boxes(site, param, sizes)
+
+
+def _sizes(site: Site, name: str) -> list[float]:
+    """SSD keeps both in whole numbers while it works (`int min_size_ = min_sizes_[s]`)."""
+    written = site.param("prior_box_param").numbers(name)
+    return (
+        written if site.reading.prior_sizes == "exact" else [float(int(size)) for size in written]
+    )
 
 
 def _ratios(param: Params) -> list[float]:

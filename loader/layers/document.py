@@ -6,9 +6,11 @@ import inspect
 import json
 from pathlib import Path
 
-from loader.deploy import CONTAINS, DROPPED, SOURCES
+from loader import forks
+from loader.deploy import SOURCES
 from loader.layers import LAYERS, PYTHON, REFUSED
 from loader.layers.rule import Rule
+from loader.losses import CONTAINS, DROPPED, IDENTITIES, OF_FORKS
 from loader.plan import INVISIBLE
 from loader.schema import TYPES
 
@@ -26,6 +28,16 @@ against their published definitions, transcribed, and against OpenCV's importer 
 (`tests/layers/test_forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
 
 ## Converted
+"""
+SPELLINGS = """
+## Spellings of forks
+
+Rewritten into stock Caffe's, with a note, so that real Caffe runs the net: `hole`, `hole_h` and `hole_w` are
+`dilation`; `ceil_mode: false` is `round_mode: FLOOR`; a Dropout with `scale_train: false` is a Power that multiplies;
+with `--float`, Ristretto's layers and those with `quantization_param` are the float layers of the same weights.
+
+Left out, with a note: every `engine` that stock Caffe lacks on the CPU (`CUDNN` too), and fields that choose an
+implementation or steer training; where a value follows, only with that one:
 """
 # `python -m bench definitions FOLDER --json > docs/definitions.json`
 MEASURED = Path(__file__).resolve().parents[2] / "docs" / "definitions.json"
@@ -102,7 +114,12 @@ def markdown() -> str:
     lines.append(f"{', '.join(sorted(SOURCES))}: become inputs.")
     for loss, (function, _) in CONTAINS.items():
         lines.append(f"{loss}: becomes {function}.")
-    lines.append(f"{', '.join(sorted(DROPPED))}: dropped.")
+    lines.append(
+        f"{', '.join(sorted(DROPPED | OF_FORKS))}: dropped, and so is what forks call a Loss or Accuracy, a Python layer too, "
+        "and what nobody knows that has a `loss_weight`; with the parameters that it has, as CenterLoss has centres."
+    )
+    lines.append(f"{', '.join(sorted(IDENTITIES))}: left out, as they are identities at TEST.")
+    lines.append("LargeMarginInnerProduct of type SINGLE: becomes InnerProduct.")
     lines += ["", "## Refused on purpose", ""]
     lines += [f"- {name}: {reason}." for name, reason in REFUSED.items()]
     lines.append("- Pooling with `pool: STOCHASTIC`: Caffe itself has no code for it on the CPU.")
@@ -118,7 +135,23 @@ def markdown() -> str:
         "- Convolution3D, Deconvolution3D and Pooling3D of other forks than C3D's (`kernel_depth`) and P3D's (`kernel_l`): "
         "the same names mean other windows there."
     )
-    return "\n".join(lines) + "\n" + _unconverted() + TAIL
+    return "\n".join([*lines, *_of_forks()]) + "\n" + _unconverted() + TAIL
+
+
+def _of_forks() -> list[str]:
+    """What forks.py and dialect.py know."""
+    words = ", ".join(f"{word} ({kind})" for word, kind in forks.V1_TYPES.items())
+    return [SPELLINGS, *map(_harmless, forks.HARMLESS), "", f"Words of old layouts: {words}."]
+
+
+def _harmless(message: str) -> str:
+    """`- Pooling: avg_include_pad: true, axis: 1.`"""
+    called = {forks.ANY: "", forks.TRUE: ": true", forks.FALSE: ": false"}
+    fields = [
+        f"`{name}{called.get(values, ': ' + ' or '.join(sorted(values)))}`"
+        for name, values in forks.HARMLESS[message].items()
+    ]
+    return f"- {message}: {', '.join(fields)}."
 
 
 def _unconverted() -> str:

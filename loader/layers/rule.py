@@ -15,7 +15,8 @@ import numpy as np
 
 from loader.graph import Layer
 from loader.pretty import literal
-from loader.prototxt import Field, Message, integer
+from loader.prototxt import Field, Message, integer, number
+from loader.reading import STOCK, Reading
 
 Shape = tuple[int, ...]
 Rule = Callable[["Site"], "Written"]
@@ -67,9 +68,14 @@ class Params:
         self.asked.add(name)
         return self._message.has(name)
 
+    def _once(self, name: str) -> None:
+        """Take down that a rule asked for one value: more would lose all but the last."""
+        self.asked.add(name)
+        _single(name, self._message)
+
     def integer(self, name: str, default: int = 0) -> int:
         """A whole number."""
-        self.asked.add(name)
+        self._once(name)
         return self._message.integer(name, default)
 
     def integers(self, name: str) -> list[int]:
@@ -79,12 +85,12 @@ class Params:
 
     def boolean(self, name: str, default: bool = False) -> bool:
         """A truth value."""
-        self.asked.add(name)
+        self._once(name)
         return self._message.boolean(name, default)
 
     def number(self, name: str, default: float = 0.0) -> float:
         """A float, as the text has it (Caffe rounds it to float32)."""
-        self.asked.add(name)
+        self._once(name)
         return _finite(name, self._message.text(name, repr(default)))
 
     def numbers(self, name: str) -> list[float]:
@@ -94,12 +100,12 @@ class Params:
 
     def text(self, name: str, default: str = "") -> str:
         """A text."""
-        self.asked.add(name)
+        self._once(name)
         return self._message.text(name, default)
 
     def choice(self, name: str, values: Sequence[str], default: str) -> str:
         """An enum by name or number; `values` in order of their numbers, "" for none."""
-        self.asked.add(name)
+        self._once(name)
         word = self._message.text(name, default)
         if word.isdigit() and int(word) < len(values):
             word = values[int(word)]
@@ -114,7 +120,7 @@ class Params:
 
     def message(self, name: str) -> Params:
         """A message inside."""
-        self.asked.add(name)
+        self._once(name)
         return Params(self._message.message(name))
 
     def unread(self) -> list[str]:
@@ -124,20 +130,18 @@ class Params:
         return sorted({item.name for item in self._message.fields} - self.asked)
 
 
+def _single(name: str, message: Message) -> None:
+    """Raise Refused for a field that stands more than once: protobuf refuses that in any Caffe."""
+    times = len(message.all(name))
+    if times > 1:
+        raise Refused(f"{name} stands {times} times; one is wanted")
+
+
 def _finite(name: str, text: str) -> float:
     value = number(text)
     if not math.isfinite(value):
         raise Refused(f"{name}: {text}; only finite numbers are converted")
     return value
-
-
-def number(text: str) -> float:
-    """Protobuf's floats: 1e-4, .5, 0.5f, inf, nan, and whole numbers in any base."""
-    word = text.lower()
-    try:
-        return float(word.removesuffix("f") if word[:3] not in ("inf", "-in", "+in") else word)
-    except ValueError:
-        return float(integer(text))
 
 
 def plain(message: Message) -> dict[str, object]:
@@ -168,7 +172,12 @@ def _scalar(item: Field) -> object:
 
 
 class Site:
-    """One layer where it stands: its definition, the shapes of its bottoms, and its blobs."""
+    """One layer where it stands: its definition, the shapes of its bottoms, and its blobs.
+
+    `reading`: how the definition is read, where a layer has two meanings.
+    """
+
+    reading: Reading = STOCK
 
     def __init__(self, layer: Layer, bottoms: Sequence[Shape], blobs: Sequence[np.ndarray]) -> None:
         self.layer = layer
@@ -179,6 +188,7 @@ class Site:
     def param(self, name: str) -> Params:
         """The layer's message `name`; an empty one where it is absent."""
         if name not in self._params:
+            _single(name, self.layer.fields)
             self._params[name] = Params(self.layer.fields.message(name))
         return self._params[name]
 

@@ -165,6 +165,7 @@ def test_a_training_definition_is_taken(tmp_path: Path) -> None:
     assert manifest["changes"] == [
         "data: Data became an input (data)",
         "loss: SoftmaxWithLoss became Softmax",
+        "outputs: 'loss' has the values of Softmax, where Caffe gives the loss, one number",
         "data: mirror is left out",
     ]
     assert manifest["preprocessing"]["crop"] == 8

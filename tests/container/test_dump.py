@@ -433,10 +433,22 @@ LIST = """
 import json, pathlib, sys
 from dumper.net import caffe
 messages = caffe.proto.caffe_pb2.DESCRIPTOR.message_types_by_name
-found = {name: [field.name for field in kind.fields] for name, kind in messages.items()}
-text = json.dumps({"types": list(caffe.layer_type_list()), "messages": found})
+def shown(field):
+    of = field.message_type or field.enum_type
+    return [of.name if of else field.type, field.label == field.LABEL_REPEATED, field.label == field.LABEL_REQUIRED]
+found = {name: {field.name: shown(field) for field in kind.fields} for name, kind in messages.items()}
+enums = {}
+for kind in messages.values():
+    for field in kind.fields:
+        if field.enum_type is not None:
+            enums.setdefault(field.enum_type.name, []).append({v.name: v.number for v in field.enum_type.values})
+text = json.dumps({"types": list(caffe.layer_type_list()), "messages": found, "enums": enums})
 pathlib.Path(sys.argv[1], "caffe.json").write_text(text)
 """
+
+
+# descriptor.proto, FieldDescriptorProto.Type
+NUMBERS = {"f64": 1, "f32": 2, "i64": 3, "i32": 5, "bool": 8, "text": 9, "u32": 13}
 
 
 def test_the_schema_is_that_of_the_images_caffe(tmp_path: Path) -> None:
@@ -448,3 +460,11 @@ def test_the_schema_is_that_of_the_images_caffe(tmp_path: Path) -> None:
     for name, fields in schema.FIELDS.items():
         message = name if name in real["messages"] else name + "Parameter"
         assert set(fields) == set(real["messages"][message]), name
+        for field, of in fields.items():
+            kind, repeated, required = real["messages"][message][field]
+            names = {kind, kind.removesuffix("Parameter")} if isinstance(kind, str) else {kind}
+            assert NUMBERS.get(of.kind, of.kind) in names, (name, field)
+            assert (of.repeated, of.required) == (repeated, required), (name, field)
+    for name, words in schema.ENUMS.items():
+        wanted = {word: number for number, word in enumerate(words) if word}
+        assert all(found == wanted for found in real["enums"][name]), name

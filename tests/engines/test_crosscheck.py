@@ -24,7 +24,7 @@ def model(folder: Path, content: bytes) -> caffemodel.Caffemodel:
 
 def dumped(*params: np.ndarray, name: str = "fc", kind: str = "InnerProduct") -> dumpfile.Dump:
     layer = dumpfile.Layer(name, kind, ["data"], ["fc"], list(params), [None] * len(params))
-    return dumpfile.Dump("n", "", "", "caffe", "1.0.0", False, "", [layer])
+    return dumpfile.Dump("n", "", "", "caffe", "1.0.0", False, "", layers=[layer])
 
 
 def test_bits_are_compared_not_values() -> None:

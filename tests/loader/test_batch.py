@@ -170,9 +170,11 @@ def test_a_batch_flattened_into_one_row_keeps_its_number() -> None:
     assert deploy(net_from_text(text, "net"), {}, {}).inputs == {"data": (4, 3, 8, 8)}
 
 
-@pytest.mark.parametrize("fields", ["shape { dim: foo }", "axis: foo shape { dim: 4 }"])
+@pytest.mark.parametrize("fields", ["height: foo width: 4", "zoom_factor: 1.5"])
 def test_a_number_that_is_none_is_for_the_rules_to_refuse(fields: str) -> None:
-    net = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + reshape(fields), "net")
+    """Of a fork's field; of Caffe's own the text is refused at once."""
+    interp = layer("i", "Interp", ["data"], ["i"], f"interp_param {{ {fields} }}")
+    net = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + interp, "net")
     assert set(input_shapes(net, {})) == {"data"}
 
 

@@ -42,6 +42,8 @@ def test_data_becomes_an_input_and_the_loss_its_softmax() -> None:
         "data: Data became an input (data)",
         "loss: SoftmaxWithLoss became Softmax",
         "accuracy: Accuracy dropped",
+        "outputs: 'loss' has the values of Softmax, where Caffe gives the loss, one number; "
+        "'accuracy' left out",
     ]
 
 
@@ -78,7 +80,7 @@ def test_the_channels_come_from_the_weights() -> None:
         + CONV
     )
     assert converted(text, weights={"conv": [(4, 7, 3, 3)]}).inputs == {"data": (1, 7, 8, 8)}
-    with pytest.raises(UsageError, match="--input BLOB"):
+    with pytest.raises(UsageError, match="--input data=1,3,224,224"):
         converted(text)
     assert converted(text, {"data": (1, 2, 8, 8)}).inputs == {"data": (1, 2, 8, 8)}
 

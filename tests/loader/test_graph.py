@@ -342,7 +342,8 @@ FOREIGN = [
     (layer("c", "data", "t", "convolution_param { bias_filler { foo: 1 } }"), ["field foo"]),
     ("new_field: 3", ["field new_field"]),
     (layer("b", "data", "t", "batch_norm_param { scale_bias: true }"), ["field scale_bias"]),
-    (layer("r", "data", "t", "Name: 'x'"), ["field Name"]),
+    (layer("r", "data", "t", "novel_name: 'x'"), ["field novel_name"]),
+    (layer("e", "data", "t", "eltwise_param { operation: DIV }"), ["operation: DIV (a fork's)"]),
 ]
 
 
@@ -361,8 +362,15 @@ def test_the_fields_of_old_dialects_are_looked_up_in_their_own_messages() -> Non
     assert unknown_to_caffe(net_from_text(head + v0, "x")) == [
         "line 2: layer 'l': field novel (a fork's)"
     ]
-    v1 = "layers { name: 'l' type: RELU bottom: 'a' top: 't' prelu_param { } }"
+    v1 = "layers { name: 'l' type: RELU bottom: 'a' top: 't' novel_param { } }"
     assert len(unknown_to_caffe(net_from_text(head + v1, "x"))) == 1
+
+
+def test_what_v1_lacks_and_todays_layout_has_is_given_to_caffe_in_that() -> None:
+    text = "layers { name: 'l' type: RELU bottom: 'a' top: 't' prelu_param { } }"
+    found = net_from_text('input: "a" input_dim: [1, 3, 8, 8]\n' + text, "x")
+    assert unknown_to_caffe(found) == []
+    assert 'type: "ReLU"' in found.run_text
 
 
 def test_every_real_net_with_a_truth_is_parsable_and_no_other(real_nets: list[Path]) -> None:

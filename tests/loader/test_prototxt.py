@@ -155,8 +155,8 @@ def test_a_v1_net_is_upgraded_with_its_shared_parameters() -> None:
     ("text", "expected"),
     [
         ("layer { type: 'ReLU' } layers { type: RELU }", "both"),
-        ("layers { name: 'x' type: NOVEL top: 'a' }", "NOVEL"),
-        ("layers { layer { name: 'x' type: 'novel' } top: 'a' }", "novel"),
+        ("layers { name: 'x' type: Novel top: 'a' }", "Novel"),
+        ("layers { layer { name: 'x' type: 'Novel' } top: 'a' }", "Novel"),
         (
             "input: 'a' input_dim: 1 layer { name: 'x' type: 'ReLU' bottom: 'a' top: 'b' }",
             "input_dim",

@@ -81,6 +81,8 @@ STRINGS = [
     (r'"\x4142"', "A42"),
     (r'"\1012"', "A2"),
     (r'"\303\251 \xc3\xa9 é"', "é é é"),
+    (r'"\ud83d\ude00 \U0001F600"', "\U0001f600 \U0001f600"),
+    (r'"\u00e9\7"', "é\7"),
     ('""', ""),
     ('"{ # : [ <"', "{ # : [ <"),
 ]
@@ -159,6 +161,20 @@ BAD = [
     ("a: @", 1, "'@'"),
     ("a: 1\0", 1, r"'\x00'"),
     ("a: 1 / 2", 1, "'/ 2'"),
+    ("a: +1", 1, "'+1'"),
+    ("a: 08", 1, "'08'"),
+    ("a: 1_0", 1, "'1_0'"),
+    ("a: 12abc", 1, "'12abc'"),
+    ("a: 1.5.5", 1, "'1.5.5'"),
+    ("a: 1e", 1, "'1e'"),
+    ("a: 0x", 1, "'0x'"),
+    ("a: b/c", 1, "'/c'"),
+    ("# a\n# zero \0 byte", 2, r"'\x00 byte'"),
+    (r'a: "\ud83d"', 1, "UTF-8"),
+    (r'a: "\U00110000"', 1, "no character"),
+    (r'a: "\q"', 1, r"\q: no escape"),
+    (r'a: "\X41"', 1, r"\X: no escape"),
+    (r'a: "\u12"', 1, r"\u: no escape"),
     (r'a: "\xff"', 1, "UTF-8"),
     ("<!DOCTYPE html>\n<html>", 1, "'<'"),
     ('{"json": 1}', 1, "'{'"),
@@ -223,9 +239,20 @@ def test_false_is_written_in_four_ways(text: str) -> None:
     assert parse(f"a: {text}", "x").boolean("a", True) is False
 
 
-def test_other_words_are_no_truth() -> None:
-    with pytest.raises(ValueError, match="maybe"):
-        parse("a: maybe", "x").boolean("a")
+@pytest.mark.parametrize(("text", "value"), [("01", True), ("0x1", True), ("00", False)])
+def test_a_truth_may_be_a_number_in_any_base(text: str, value: bool) -> None:
+    assert parse(f"a: {text}", "x").boolean("a", not value) is value
+
+
+@pytest.mark.parametrize("text", ["maybe", "TRUE", "False_", "2", "-0", "1.0"])
+def test_other_words_are_no_truth(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        parse(f"a: {text}", "x").boolean("a")
+
+
+def test_the_short_form_is_remembered_for_the_schema() -> None:
+    found = parse("a: [1, 2]\nb: [{ }] c: []", "x")
+    assert found.lists == [("a", 1), ("b", 2), ("c", 2)]
 
 
 # ----------------------------------------------------------------------------------- hostile texts
@@ -326,7 +353,7 @@ def quote(draw: st.DrawFn, text: str) -> str:
     pieces = []
     for letter in text:
         how = draw(st.sampled_from(["plain", "octal", "hex"]))
-        if letter in "\\'\"\n" or how != "plain":
+        if letter in "\\'\"\n\0" or how != "plain":
             form = "\\%03o" if how != "hex" else "\\x%02x"
             pieces.append("".join(form % byte for byte in letter.encode()))
         else:

@@ -110,11 +110,21 @@ def test_every_v0_word_has_its_type(word: str) -> None:
     assert only(net(v0(word))).type == V0_TYPES[word]
 
 
-@pytest.mark.parametrize("word", ["eltwise", "CONVOLUTION", "Convolution", "", "unknown"])
-def test_a_word_that_v0_never_had_is_refused_with_its_line(word: str) -> None:
+@pytest.mark.parametrize("word", ["CONVOLUTION", "Convolution", "Conv", ""])
+def test_a_word_of_another_layout_in_v0_is_refused_with_its_line(word: str) -> None:
     with pytest.raises(BadInput, match=r"net.prototxt:3: layer 'l'") as caught:
         net("\n" + v0(word))
     assert repr(word) in caught.value.message
+    assert ("is it conv?" in caught.value.message) is (word == "Conv")
+
+
+@pytest.mark.parametrize("word", ["eltwise", "unknown"])
+def test_a_word_that_v0_never_had_is_kept_for_the_plan_to_name(word: str) -> None:
+    assert only(net(v0(word, "novel: 1"))).type == word
+
+
+def test_a_field_that_v0_never_had_is_kept_for_the_plan_to_refuse() -> None:
+    assert only(net(v0("relu", "novel: 1 pad: 2"))).fields.texts("novel") == ["1"]
 
 
 def test_only_the_wiring_of_the_outer_v0_layer_survives() -> None:
@@ -241,10 +251,21 @@ def test_every_v1_type_is_known_by_name_and_by_number(word: str) -> None:
     assert only(net(v1(word))).type == only(net(v1(str(number)))).type == kind == V1_TYPES[number]
 
 
-@pytest.mark.parametrize("word", ["NONE", "0", "41", "Convolution", "PERMUTE", "-4"])
-def test_an_enum_that_caffe_does_not_have_is_refused_with_its_line(word: str) -> None:
-    with pytest.raises(BadInput, match=r"net.prototxt:3: layer 'l'"):
+@pytest.mark.parametrize("word", ["NONE", "Convolution", "Relu", "inner_product"])
+def test_a_word_of_another_layout_in_v1_is_refused_with_its_line(word: str) -> None:
+    with pytest.raises(BadInput, match=r"net.prototxt:3: layer 'l'") as caught:
         net("\n" + v1(word))
+    assert ("; is it" in caught.value.message) is (word != "NONE")
+
+
+@pytest.mark.parametrize("word", ["0", "41", "PERMUTE", "-4"])
+def test_an_enum_that_caffe_does_not_have_is_kept_for_the_plan_to_name(word: str) -> None:
+    assert word in only(net(v1(word))).type
+
+
+def test_number_40_is_crop_or_prelu_by_its_bottoms() -> None:
+    assert only(net(v1("40"))).type == "PReLU"
+    assert only(net(v1("40", 'bottom: "data"'))).type == "Crop"
 
 
 def test_a_v1_layer_without_a_type_is_refused() -> None:

@@ -7,7 +7,7 @@ dump and the other an artifact, each layer is also run alone on Caffe's own inpu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ Tops = dict[str, list[np.ndarray]]
 
 @dataclass
 class Side:
-    """`tops`: by layer; None until an artifact has been run. `probe`: what it was run on."""
+    """`tops`: by layer, in order; none of an artifact, which computes them one after the other.
+
+    `probe`: what it was run on. `types`: of the layers, "" where nobody says them.
+    """
 
     path: Path
     kind: str
-    tops: Tops | None
+    tops: Tops
     probe: dict[str, np.ndarray]
     types: dict[str, str]
 
@@ -70,7 +73,7 @@ def open_side(path: Path) -> Side:
     if path.is_dir():
         manifest = artifact.read_manifest(path)
         types = {layer["name"]: layer["type"] for layer in manifest["net"]}
-        return Side(path, "artifact", None, {}, types)
+        return Side(path, "artifact", {}, {}, types)
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give a dump, an artifact or an NPZ of activations")
     try:
@@ -130,33 +133,41 @@ def _place(name: str) -> tuple[str, int]:
 
 def compare(one: Side, other: Side, bound: float, device: str = "cpu") -> Compared:
     """`other` is the reference: errors are parts of its largest values."""
-    alone: Tops = {}
     probe = other.probe or one.probe
     if one.kind == other.kind == "artifact":
         probe = _seeded(other.path)
-    for side in (one, other):
-        if side.tops is None:
-            if not probe:
-                raise UsageError(
-                    f"{side.path}: there is no input to run it on; the NPZ may hold it as probe/BLOB"
-                )
-            against = other if side is one else one
-            caffe = against.path if against.kind == "dump" else None
-            side.tops, alone = _run(side.path, probe, device, caffe)
-    assert one.tops is not None and other.tops is not None
-    mine, theirs = one.tops, other.tops
-    caffe_tops = mine if one.kind == "dump" else theirs
-    apart = {name: (tops, caffe_tops.get(name, [])) for name, tops in alone.items()}
-    rows = [
-        _row(name, other.types.get(name) or one.types.get(name, ""), number, mine, theirs, apart)
-        for name, tops in theirs.items()
-        if name in mine
-        for number in range(max(len(tops), len(mine[name])))
-    ]
+    mine, theirs = (
+        _layers(side, against, probe, device) for side, against in ((one, other), (other, one))
+    )
+    rows = []
+    for name in theirs.names:
+        if name in mine.names:
+            kind = other.types.get(name) or one.types.get(name, "")
+            rows += _rows(name, kind, mine, theirs)
     if not rows:
         raise UsageError(f"{one.path} and {other.path} have no layer in common")
-    missing = [name for name in (*mine, *theirs) if (name in mine) != (name in theirs)]
+    there, here = set(theirs.names), set(mine.names)
+    missing = [name for name in (*mine.names, *theirs.names) if (name in here) != (name in there)]
     return Compared(rows, missing, bound)
+
+
+class _Layers:
+    """A side's values, by layer, each asked for once and in order."""
+
+    def __init__(self, names: Iterable[str], tops: Callable[[str], list[np.ndarray]]) -> None:
+        self.names, self.tops = list(names), tops
+        # of an artifact beside a dump: the layer fed with Caffe's own input
+        self.alone: Callable[[str], list[np.ndarray]] | None = None
+
+
+def _layers(side: Side, against: Side, probe: Mapping[str, np.ndarray], device: str) -> _Layers:
+    if side.kind != "artifact":
+        return _Layers(side.tops, side.tops.__getitem__)
+    if not probe:
+        raise UsageError(
+            f"{side.path}: there is no input to run it on; the NPZ may hold it as probe/BLOB"
+        )
+    return _artifact(side.path, probe, device, against.path if against.kind == "dump" else None)
 
 
 def _seeded(folder: Path) -> dict[str, np.ndarray]:
@@ -168,19 +179,41 @@ def _seeded(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-def _run(
+def _artifact(
     folder: Path, probe: Mapping[str, np.ndarray], device: str, caffe: Path | None
-) -> tuple[Tops, Tops]:
-    """(every layer's tops, and each layer's alone on the inputs of the dump `caffe`)."""
+) -> _Layers:
+    """The artifact run on `probe`; where `caffe` is a dump, each layer also on that one's inputs."""
     import torch
 
     from loader.loading import load
-    from loader.parity import alone
+    from loader.parity import caffe_values
+    from loader.running import Alone, Run, names
     from loader.tracing import CaffeMap, Trace
 
     model, _ = load(folder.resolve())
     found: CaffeMap = model.__dict__["caffe_map"]
-    lacking = [blob for blob in found.blobs if blob not in probe]
+    _refuse_other_inputs(folder, found.blobs, probe)
+    trace = Trace(model.requires_grad_(False).to(device), found)
+    inputs = [torch.from_numpy(np.array(probe[blob])).to(device) for blob in found.blobs]
+    forward = Run(trace, trace.module, inputs)
+
+    def tops(name: str) -> list[np.ndarray]:
+        values = _arrays(forward.tops(name))
+        forward.done(name)
+        return values
+
+    layers = _Layers(names(trace), tops)
+    if caffe:
+        known = caffe_values(dumpfile.read(caffe), trace)
+        alone = Alone(trace, trace.module, known, torch.zeros((), device=device))
+        layers.alone = lambda name: _arrays(alone.tops(name))
+    return layers
+
+
+def _refuse_other_inputs(
+    folder: Path, blobs: Sequence[str], probe: Mapping[str, np.ndarray]
+) -> None:
+    lacking = [blob for blob in blobs if blob not in probe]
     if lacking:
         raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
     manifest = artifact.read_manifest(folder)
@@ -193,39 +226,33 @@ def _run(
                 f"{folder}: takes {item['blob']!r} of shape {tuple(item['shape'])}, and the other side "
                 f"was given {given}: they cannot be compared"
             )
-    with torch.no_grad():
-        trace = Trace(model.to(device), found)
-        inputs = [torch.from_numpy(np.array(probe[blob])).to(device) for blob in found.blobs]
-        whole = _arrays(trace.run(inputs))
-        apart = _arrays(alone(dumpfile.read(caffe), trace, device)) if caffe else {}
-    return whole, apart
 
 
-def _arrays(tops: Mapping[str, Any]) -> Tops:
-    return {name: [top.float().cpu().numpy() for top in found] for name, found in tops.items()}
+def _arrays(tops: Iterable[Any]) -> list[np.ndarray]:
+    return [top.detach().float().cpu().numpy() for top in tops]
 
 
-def _row(
-    name: str,
-    kind: str,
-    number: int,
-    mine: Tops,
-    theirs: Tops,
-    apart: Mapping[str, tuple[list[np.ndarray], list[np.ndarray]]],
-) -> Row:
-    """`apart`: each layer alone on Caffe's input, and what Caffe made of it."""
-    row = Row(name, kind, number)
-    if number >= len(mine[name]) or number >= len(theirs[name]):
-        row.reason = f"{len(mine[name])} tops and {len(theirs[name])}"
-        return row
-    a, b = mine[name][number], theirs[name][number]
-    found = distance(a, b)
+def _rows(name: str, kind: str, mine: _Layers, theirs: _Layers) -> list[Row]:
+    """One for each top."""
+    ours, reference = mine.tops(name), theirs.tops(name)
+    apart = mine.alone or theirs.alone
+    caffe = reference if mine.alone else ours
+    alone = apart(name) if apart else []
+    rows = [Row(name, kind, number) for number in range(max(len(ours), len(reference)))]
+    for number, row in enumerate(rows):
+        if number >= min(len(ours), len(reference)):
+            row.reason = f"{len(ours)} tops and {len(reference)}"
+            continue
+        _fill(row, ours[number], reference[number])
+        if number < min(len(alone), len(caffe)):
+            by = distance(alone[number], caffe[number])
+            row.isolated = math.inf if by.reason else by.error
+    return rows
+
+
+def _fill(row: Row, mine: np.ndarray, reference: np.ndarray) -> None:
+    found = distance(mine, reference)
     row.max_abs, row.error = found.max_abs, found.error
     row.relative_l2, row.cosine, row.reason = found.relative_l2, found.cosine, found.reason
-    if a.shape == b.shape:
-        row.cosine_relu = cosine(a.clip(min=0), b.clip(min=0))
-    ours, caffe = apart.get(name, ([], []))
-    if number < min(len(ours), len(caffe)):
-        apart_by = distance(ours[number], caffe[number])
-        row.isolated = math.inf if apart_by.reason else apart_by.error
-    return row
+    if mine.shape == reference.shape:
+        row.cosine_relu = cosine(mine.clip(min=0), reference.clip(min=0))

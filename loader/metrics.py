@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+# values at a time: the numbers are computed in float64, and no copy of a large array is made for it
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Distance:
     """Of the finite values. `error` is max|a - b| / max|b|; where b is all zero, 0 or infinite.
 
-    `reason`: why no number could allow it (another shape, NaN or infinity on one side only); the
-    numbers are NaN for another shape.
+    `largest` is max|b|. `reason`: why no number could allow it (another shape, NaN or infinity on one
+    side only); the numbers are NaN for another shape.
     """
 
     max_abs: float = math.nan
@@ -21,60 +25,73 @@ class Distance:
     relative_l2: float = math.nan
     cosine: float = math.nan
     reason: str = ""
+    largest: float = math.nan
 
 
 def distance(mine: np.ndarray, reference: np.ndarray) -> Distance:
     """Both of one shape and any float type; computed in float64."""
     if mine.shape != reference.shape:
         return Distance(reason=f"shapes {mine.shape} and {reference.shape}")
-    a, b, reason = _finite(mine, reference)
-    max_abs, error = _largest(a, b)
-    a, b = _scaled(a, b)
-    relative_l2 = _part(float(np.linalg.norm(a - b)), float(np.linalg.norm(b)))
-    return Distance(max_abs, error, relative_l2, _cosine(a, b), reason)
+    max_abs = a_largest = largest = 0.0
+    reason = ""
+    for a, b, strange in _blocks(mine, reference):
+        reason = reason or strange
+        with np.errstate(over="ignore"):
+            max_abs = max(max_abs, _most(a - b))
+        a_largest, largest = max(a_largest, _most(a)), max(largest, _most(b))
+    # float64 may hold values whose squares it cannot
+    scale = max(a_largest, largest) or 1.0
+    aa = bb = ab = apart = 0.0
+    for a, b, _ in _blocks(mine, reference):
+        a, b = a / scale, b / scale
+        aa, bb, ab = aa + float(a @ a), bb + float(b @ b), ab + float(a @ b)
+        apart += float((a - b) @ (a - b))
+    lengths = math.sqrt(aa) * math.sqrt(bb)
+    return Distance(
+        max_abs,
+        _part(max_abs, largest),
+        _part(math.sqrt(apart), math.sqrt(bb)),
+        ab / lengths if lengths else float(not aa and not bb),
+        reason,
+        largest,
+    )
 
 
 def error_of(mine: np.ndarray, reference: np.ndarray) -> float:
     """`Distance.error` alone, which costs less; NaN for another shape."""
     if mine.shape != reference.shape:
         return math.nan
-    a, b, _ = _finite(mine, reference)
-    return _largest(a, b)[1]
+    max_abs = largest = 0.0
+    for a, b, _ in _blocks(mine, reference):
+        with np.errstate(over="ignore"):
+            max_abs = max(max_abs, _most(a - b))
+        largest = max(largest, _most(b))
+    return _part(max_abs, largest)
 
 
 def cosine(mine: np.ndarray, reference: np.ndarray) -> float:
     """`Distance.cosine` alone: 1 for two that are all zero, 0 where one is."""
-    a, b, _ = _finite(mine, reference)
-    return _cosine(*_scaled(a, b))
+    return distance(mine, reference).cosine
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
-    return float(a @ b) / lengths if lengths else float(not a.any() and not b.any())
-
-
-def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest value 1: float64 may hold values whose squares it cannot."""
-    largest = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-    return (a / largest, b / largest) if largest else (a, b)
-
-
-def _finite(mine: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+def _blocks(
+    mine: np.ndarray, reference: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
     """Flat, in float64, without what is not finite, as an infinity in max|b| would allow everything;
     and where the two do not agree in that, the reason.
     """
-    a, b = (array.reshape(-1).astype(np.float64) for array in (mine, reference))
-    finite = np.isfinite(a) & np.isfinite(b)
-    if finite.all():
-        return a, b, ""
-    return a[finite], b[finite], _strange(a, b)
+    one, other = mine.reshape(-1), reference.reshape(-1)
+    for start in range(0, one.size, BLOCK):
+        a, b = (x[start : start + BLOCK].astype(np.float64) for x in (one, other))
+        finite = np.isfinite(a) & np.isfinite(b)
+        if finite.all():
+            yield a, b, ""
+        else:
+            yield a[finite], b[finite], _strange(a, b)
 
 
-def _largest(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """max|a - b|, and as a part of max|b|."""
-    with np.errstate(over="ignore"):
-        max_abs = float(np.abs(a - b).max(initial=0))
-    return max_abs, _part(max_abs, float(np.abs(b).max(initial=0)))
+def _most(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0))
 
 
 def _strange(a: np.ndarray, b: np.ndarray) -> str:

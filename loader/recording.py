@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
+from loader.running import run
 from loader.tracing import CaffeMap, Trace
 
 Input = torch.Tensor | Sequence[torch.Tensor] | Mapping[str, torch.Tensor]
@@ -25,7 +26,7 @@ def activations(model: nn.Module, x: Input) -> OrderedDict[str, torch.Tensor | l
     if isinstance(x, Mapping):
         x = [x[blob] for blob in caffe.blobs]
     inputs = [x] if isinstance(x, torch.Tensor) else list(x)
-    found = Trace(model, caffe).run(inputs)
+    found = run(Trace(model, caffe), inputs)
     # a Parameter's top is the parameter itself, which wants gradients
     plain = {name: [top.detach() for top in tops] for name, tops in found.items()}
     return OrderedDict((name, tops[0] if len(tops) == 1 else tops) for name, tops in plain.items())

@@ -1,7 +1,7 @@
 """A converted module as a graph in which every Caffe layer is found again, by torch.fx.
 
-A layer is a module's call, or the statement of model.py that `Generated.statements` names. From the
-graph come activations, and each layer run alone on whatever it is to be fed with.
+A layer is a module's call, or the statement of model.py that `Generated.statements` names.
+loader/running.py computes the graph's values.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
 from torch import fx, nn
-
-Values = dict[fx.Node, Any]
 
 
 @dataclass(frozen=True)
@@ -62,33 +58,6 @@ class Trace:
         for layer, blobs in caffe.inputs.items():
             self.tops[layer] = [by_blob[blob] for blob in blobs if blob in by_blob]
 
-    def run(self, inputs: Sequence[torch.Tensor]) -> OrderedDict[str, list[torch.Tensor]]:
-        """Every layer's tops, in the order in which they are computed."""
-        forget(self.module)
-        values: Values = dict(zip(self.placeholders, inputs, strict=True))
-        runner = _Runner(self, values)
-        wanted = {node for nodes in self.tops.values() for node in nodes}
-        # values that nobody needs any more go, as in a forward pass
-        users = {node: len(node.users) for node in self.graph.nodes}
-        for node in self.graph.nodes:
-            if node.op == "output":
-                continue
-            runner.value(node)
-            for used in node.all_input_nodes:
-                users[used] -= 1
-                if users[used] == 0 and used not in wanted:
-                    values.pop(used, None)
-        order = {node: at for at, node in enumerate(self.graph.nodes)}
-        names = sorted(self.tops, key=lambda name: order[self.tops[name][0]])
-        return OrderedDict((name, [values[node] for node in self.tops[name]]) for name in names)
-
-    def alone(self, layer: str, known: Known) -> list[torch.Tensor]:
-        """The tops of one layer, computed from what is known; that must reach all of its inputs."""
-        forget(self.module)
-        own = self.tops[layer]
-        runner = _Runner(self, known.without(own))
-        return [runner.value(node) for node in own]
-
 
 def _tops(nodes: Sequence[fx.Node]) -> Sequence[fx.Node]:
     """What a statement makes: its last node, or what the last one was unpacked into."""
@@ -100,52 +69,6 @@ def _tops(nodes: Sequence[fx.Node]) -> Sequence[fx.Node]:
         ):
             return tail
     return nodes[-1:]
-
-
-class Known(dict[Any, torch.Tensor]):
-    """Caffe's values by node, made tensors when they are asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.arrays: dict[Any, np.ndarray] = {}
-        self.device = "cpu"
-
-    def without(self, nodes: Sequence[Any]) -> Known:
-        """The same but for these nodes."""
-        found = Known()
-        found.arrays = {node: array for node, array in self.arrays.items() if node not in nodes}
-        found.device = self.device
-        return found
-
-    def __contains__(self, node: object) -> bool:
-        return super().__contains__(node) or node in self.arrays
-
-    def __missing__(self, node: Any) -> torch.Tensor:
-        self[node] = torch.from_numpy(np.array(self.arrays[node])).to(self.device)
-        return self[node]
-
-
-class _Runner(fx.Interpreter):
-    """Computes a node from its inputs, those from theirs, and so on to the values that are known."""
-
-    def __init__(self, trace: Trace, values: Values) -> None:
-        super().__init__(trace.module, graph=trace.graph)
-        self.env: Values = values
-
-    def value(self, node: fx.Node) -> Any:
-        """The node's value; without recursion, as nets are deep."""
-        stack = [node]
-        while stack:
-            at = stack[-1]
-            missing = [need for need in at.all_input_nodes if need not in self.env]
-            if at in self.env:
-                stack.pop()
-            elif missing:
-                stack += missing
-            else:
-                self.env[at] = self.run_node(at)
-                stack.pop()
-        return self.env[node]
 
 
 class _Tracer(fx.Tracer):
@@ -215,11 +138,3 @@ class _Tracer(fx.Tracer):
         while line > 0 and line not in self.lines:
             line -= 1
         return line
-
-
-def forget(module: nn.Module) -> None:
-    """Recurrent layers keep their state between forwards; this one is the first."""
-    for part in module.modules():
-        reset = getattr(part, "reset", None)
-        if callable(reset) and not isinstance(reset, nn.Module):
-            reset()

@@ -17,8 +17,8 @@ from loader.errors import DecantError, Unsupported
 from loader.graph import net_from_text
 from loader.layers import LAYERS
 from loader.plan import plan
+from loader.running import forget
 from loader.schema import TYPES
-from loader.tracing import forget
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS, SmallNet, inputs_text, layer
 

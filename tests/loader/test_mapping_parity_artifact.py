@@ -17,12 +17,11 @@ from torch import nn
 from dumper import dumpfile
 from dumper.dumpfile import Dump
 from loader import artifact, parity, safetensors_file
-from loader.comparison import Comparison, Values
 from loader.errors import ArtifactMissing, BadInput, IntegrityError, MappingError, UsageError
 from loader.layers.rule import same_shape
 from loader.mapping import map_parameters
 from loader.tracing import CaffeMap
-from loader.verdict import LayerParity, Parity
+from loader.verdict import Parity
 from loader.zoo import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,48 +228,3 @@ def test_the_bytes_repeat_whatever_the_surroundings(tmp_path: Path) -> None:
         mode = (out / "lenet_digits" / "model.safetensors").stat().st_mode & 0o777
         assert mode == 0o666 & ~int(umask, 8)
     assert len(sums) == 1
-
-
-def compared(
-    kind: str, top: np.ndarray, ours: np.ndarray, alone: np.ndarray, largest: float
-) -> LayerParity:
-    """One layer's verdict; `ours` end to end, `alone` fed with Caffe's own input."""
-    layer = dumpfile.Layer("it", kind, ["in"], ["out"], activations=[top])
-    values = Values(*([torch.from_numpy(x)] for x in (ours, ours.astype(np.float64), alone)))
-    (found,) = Comparison(CaffeMap({"it": "it"}), {}).compare(layer, "it", values, largest)
-    return found
-
-
-def test_a_saturating_function_lets_its_inputs_error_through_and_no_more() -> None:
-    top = np.array([0.5, 0.9], np.float32)
-    assert compared("Sigmoid", top, top + np.float32(5e-5), top, 100.0).verdict == "passed"
-    assert compared("Sigmoid", top, top + np.float32(5e-4), top, 100.0).verdict == "failed"
-    assert compared("Sigmoid", top, top, top + np.float32(5e-5), 100.0).verdict == "failed"
-    assert compared("ReLU", top, top + np.float32(5e-5), top, 100.0).verdict == "failed"
-
-
-def test_a_near_tie_is_decided_alone() -> None:
-    top, other = np.array([3.0, 1.0], np.float32), np.array([3.0, 2.0], np.float32)
-    assert compared("ArgMax", top, other, top, 1.0).verdict == "passed"
-    assert compared("ArgMax", top, other, other, 1.0).verdict == "failed"
-    assert compared("Eltwise", top, other, top, 1.0).verdict == "failed"
-    shorter = top[:1]
-    assert compared("Filter", top, shorter, top, 1.0).verdict == "passed"
-    assert compared("Filter", top, shorter, shorter, 1.0).verdict == "failed"
-
-
-def test_nan_fails_on_either_side() -> None:
-    top, nan = np.array([1.0, 2.0], np.float32), np.array([1.0, np.nan], np.float32)
-    for kind in ("ReLU", "Sigmoid", "ArgMax"):
-        assert compared(kind, top, nan, nan, 1.0).verdict == "failed"
-        assert compared(kind, top, top, nan, 1.0).verdict == "failed"
-        assert compared(kind, nan, nan, nan, 1.0).verdict == "passed"
-
-
-def test_an_infinity_allows_nothing_beside_it() -> None:
-    top, off = np.array([np.inf, 1.0], np.float32), np.array([np.inf, 100.0], np.float32)
-    for kind in ("Exp", "Sigmoid"):
-        assert compared(kind, top, top, top, 1.0).verdict == "passed"
-        assert compared(kind, off, top, top, 1.0).verdict == "failed"
-        assert compared(kind, top, off, top, 1.0).verdict == "failed"
-        assert compared(kind, -top, top, top, 1.0).verdict == "failed"

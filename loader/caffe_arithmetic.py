@@ -1,0 +1,77 @@
+"""Where Caffe's own float32 arithmetic is further from the formula than rounding explains.
+
+Parity holds a layer's values against these before it refuses them; the formula stays what a module
+computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from loader.prototxt import Message
+
+# the distance from 1 to the next float32
+ROUNDING_OF_ONE = 2.0**-23
+
+
+def near_one(kind: str, fields: Message, largest_input: float) -> float:
+    """How far off a value may be by itself: it is a sum with about 1, or a difference from it.
+
+    sigmoid_layer.cpp: 0.5 tanh(0.5 x) + 0.5; elu_layer.cpp: alpha (e^x - 1); bnll_layer.cpp:
+    log(1 + e^x); swish_layer.cpp: x times such a sigmoid. torch is exact near 0. 0 for other types.
+    """
+    factor = {
+        "Sigmoid": 1.0,
+        "BNLL": 1.0,
+        "ELU": abs(float(fields.message("elu_param").text("alpha", "1"))),
+        "Swish": largest_input,
+    }
+    return factor.get(kind, 0.0) * ROUNDING_OF_ONE
+
+
+def drifting(kind: str, fields: Message, bottom: np.ndarray) -> Iterator[np.ndarray]:
+    """What Caffe may make of a layer that keeps a running sum; nothing for other types.
+
+    An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what enters its window and
+    takes away what leaves it, so that large values leave their rounding behind: 8e-4 of the largest
+    value for inputs to 40,000. First with fused multiply-add, as OpenBLAS has it where the processor
+    does; then without.
+    """
+    param = fields.message("lrn_param")
+    if kind != "LRN" or param.text("norm_region") in ("WITHIN_CHANNEL", "1"):
+        return
+    size = param.integer("local_size", 5)
+    alpha, beta, k = (
+        np.float32(param.text(name, default))
+        for name, default in (("alpha", "1"), ("beta", "0.75"), ("k", "1"))
+    )
+    for fused in (True, False):
+        sums = np.stack(list(_running_sums(bottom, size, alpha / np.float32(size), k, fused)), 1)
+        yield bottom * sums**-beta
+
+
+def _running_sums(
+    x: np.ndarray, size: int, alpha: np.float32, k: np.float32, fused: bool
+) -> Iterator[np.ndarray]:
+    """k + alpha * (sum of squares over the window) of each channel, one after the other."""
+    before = (size - 1) // 2
+    squares = np.pad(x * x, ((0, 0), (before, size - 1 - before), (0, 0), (0, 0)))
+    total = np.full_like(x[:, 0], k)
+    for channel in range(size):
+        total = _plus(total, alpha, squares[:, channel], fused)
+    yield total
+    for channel in range(1, x.shape[1]):
+        total = _plus(total, alpha, squares[:, channel + size - 1], fused)
+        total = _plus(total, -alpha, squares[:, channel - 1], fused)
+        yield total
+
+
+def _plus(total: np.ndarray, factor: np.float32, values: np.ndarray, fused: bool) -> np.ndarray:
+    """total + factor * values, rounded once or twice."""
+    if not fused:
+        twice: np.ndarray = total + factor * values
+        return twice
+    exact: np.ndarray = np.float64(factor) * values.astype(np.float64) + total
+    return exact.astype(np.float32)

@@ -1,0 +1,173 @@
+"""The values of a trace's graph, computed when they are asked for and kept no longer than needed.
+
+`Run` is a forward from the inputs on; `Alone` computes each layer from what Caffe fed it. A run of a
+large batch so holds what a forward pass holds, not every activation of the net.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from loader.tracing import Trace
+
+# of a value: half of what lies between two neighbours in float32
+ROUNDING = 2.0**-24
+
+
+class _Lazy(fx.Interpreter):
+    """Computes a node from its inputs, those from theirs, and so on to the values that are known.
+
+    `module` is the traced one, or a copy of it in another precision. `noise`: every value that is read
+    is first moved by up to one rounding, as another order of summation would move it.
+    """
+
+    def __init__(
+        self, trace: Trace, module: nn.Module, noise: torch.Generator | None = None
+    ) -> None:
+        super().__init__(module, graph=trace.graph)
+        self.trace, self.noise = trace, noise
+        self.env: dict[fx.Node, Any] = {}
+
+    def value(self, node: fx.Node) -> Any:
+        """The node's value; without recursion, as nets are deep."""
+        stack = [node]
+        while stack:
+            at = stack[-1]
+            if at in self.env or self._given(at):
+                stack.pop()
+                continue
+            missing = [need for need in at.all_input_nodes if need not in self.env]
+            if missing and not all(map(self._given, missing)):
+                stack += [need for need in missing if need not in self.env]
+            else:
+                self.env[at] = self.run_node(at)
+                self._computed(at)
+                stack.pop()
+        return self.env[node]
+
+    def _given(self, node: fx.Node) -> bool:
+        """Put a value that is known into `env`, if there is one."""
+        return node in self.env
+
+    def _computed(self, node: fx.Node) -> None:
+        """`node` has its value now."""
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Each call is the first forward of its module."""
+        module = self.fetch_attr(target)
+        forget(module)
+        return module(*args, **kwargs)
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        """The node's arguments, as the interpreter takes them."""
+        found = super().fetch_args_kwargs_from_env(n)
+        return found if self.noise is None else fx.node.map_aggregate(found, self._moved)
+
+    def _moved(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            return value
+        by = torch.rand(value.shape, generator=self.noise).mul_(2).sub_(1).to(value)
+        # whole numbers may be indices
+        return torch.where(value == value.round(), value, value + value * by * (2 * ROUNDING))
+
+
+def forget(module: nn.Module) -> None:
+    """Drop what recurrent layers keep between forwards."""
+    for part in module.modules():
+        reset = getattr(part, "reset", None)
+        if callable(reset) and not isinstance(reset, nn.Module):
+            reset()
+
+
+class Run(_Lazy):
+    """One forward of `module` on `inputs`, in the order in which its layers are asked for.
+
+    A value is let go when all that read it are computed and its layer is `done`.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        module: nn.Module,
+        inputs: Sequence[torch.Tensor],
+        noise: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(trace, module, noise)
+        self.env.update(zip(trace.placeholders, inputs, strict=True))
+        self.readers = {node: len(node.users) for node in trace.graph.nodes}
+        for nodes in trace.tops.values():
+            for node in nodes:
+                self.readers[node] += 1
+
+    def tops(self, layer: str) -> list[torch.Tensor]:
+        """The layer's outputs."""
+        return [self.value(node) for node in self.trace.tops[layer]]
+
+    def go_on_from(self, layer: str, values: Sequence[np.ndarray]) -> None:
+        """Let those after `layer` read these values in place of its own."""
+        for node, array in zip(self.trace.tops[layer], values, strict=True):
+            self.env[node] = torch.from_numpy(np.array(array)).to(self.env[node])
+
+    def done(self, layer: str) -> None:
+        """Nobody will ask for the layer's outputs again."""
+        for node in self.trace.tops[layer]:
+            self._read(node)
+
+    def _computed(self, node: fx.Node) -> None:
+        for used in node.all_input_nodes:
+            self._read(used)
+
+    def _read(self, node: fx.Node) -> None:
+        self.readers[node] -= 1
+        if self.readers[node] == 0:
+            self.env.pop(node, None)
+
+
+class Alone(_Lazy):
+    """Every layer computed from what Caffe fed it.
+
+    `known`: Caffe's value of each node that stands for a top; they must reach all inputs of a layer.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        module: nn.Module,
+        known: Mapping[fx.Node, np.ndarray],
+        like: torch.Tensor,
+        noise: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(trace, module, noise)
+        self.known, self.like = known, like
+        self.own: set[fx.Node] = set()
+
+    def tops(self, layer: str) -> list[torch.Tensor]:
+        """The layer's outputs."""
+        nodes = self.trace.tops[layer]
+        self.own = {node for node in nodes if node.op != "placeholder"}
+        found = [self.value(node) for node in nodes]
+        self.env.clear()
+        return found
+
+    def _given(self, node: fx.Node) -> bool:
+        if node not in self.env and node in self.known and node not in self.own:
+            self.env[node] = torch.from_numpy(np.array(self.known[node])).to(self.like)
+        return node in self.env
+
+
+def names(trace: Trace) -> list[str]:
+    """The layers, in the order in which they are computed."""
+    order = {node: at for at, node in enumerate(trace.graph.nodes)}
+    return sorted(trace.tops, key=lambda name: order[trace.tops[name][0]])
+
+
+def run(trace: Trace, inputs: Sequence[torch.Tensor]) -> OrderedDict[str, list[torch.Tensor]]:
+    """Every layer's tops, in the order in which they are computed."""
+    forward = Run(trace, trace.module, inputs)
+    return OrderedDict((name, forward.tops(name)) for name in names(trace))

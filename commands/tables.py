@@ -83,8 +83,11 @@ def parity_summary(parity: Parity) -> str:
     if parity.status == "not measured":
         return f"parity not measured: {parity.reason}"
     compared = [layer for layer in parity.layers if layer.verdict in ("passed", "failed")]
+    sensitive = sum(layer.verdict == "ill-conditioned" for layer in parity.layers)
     worst = parity.worst
     about = f"; worst {worst.error:.1e} at {worst.layer}" if worst else ""
+    if sensitive:
+        about += f"; {sensitive} more ill-conditioned: rounding alone moves them too far to tell"
     return f"parity {parity.status}: {len(compared)} layers compared on {parity.device}{about}"
 
 

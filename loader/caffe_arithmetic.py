@@ -31,13 +31,15 @@ def near_one(kind: str, fields: Message, largest_input: float) -> float:
     return factor.get(kind, 0.0) * ROUNDING_OF_ONE
 
 
-def drifting(kind: str, fields: Message, bottom: np.ndarray) -> Iterator[np.ndarray]:
-    """What Caffe may make of a layer that keeps a running sum; nothing for other types.
+def drifting(
+    kind: str, fields: Message, bottom: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(what Caffe may make of a layer that keeps a running sum, what the formula makes of it).
 
-    An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what enters its window and
-    takes away what leaves it, so that large values leave their rounding behind: 8e-4 of the largest
-    value for inputs to 40,000. First with fused multiply-add, as OpenBLAS has it where the processor
-    does; then without.
+    Nothing for other types. An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what
+    enters its window and takes away what leaves it, so that large values leave their rounding behind:
+    9e-3 of the largest value for inputs to 100,000. First with fused multiply-add, as OpenBLAS has it
+    where the processor does; then without. The formula in float64.
     """
     param = fields.message("lrn_param")
     if kind != "LRN" or param.text("norm_region") in ("WITHIN_CHANNEL", "1"):
@@ -47,17 +49,24 @@ def drifting(kind: str, fields: Message, bottom: np.ndarray) -> Iterator[np.ndar
         np.float32(param.text(name, default))
         for name, default in (("alpha", "1"), ("beta", "0.75"), ("k", "1"))
     )
+    wide = bottom.astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(_padded(wide * wide, size), size, 1)
+    exact = wide * (k + alpha / np.float64(size) * windows.sum(-1)) ** -np.float64(beta)
     for fused in (True, False):
         sums = np.stack(list(_running_sums(bottom, size, alpha / np.float32(size), k, fused)), 1)
-        yield bottom * sums**-beta
+        yield bottom * sums**-beta, exact
+
+
+def _padded(squares: np.ndarray, size: int) -> np.ndarray:
+    before = (size - 1) // 2
+    return np.pad(squares, ((0, 0), (before, size - 1 - before), (0, 0), (0, 0)))
 
 
 def _running_sums(
     x: np.ndarray, size: int, alpha: np.float32, k: np.float32, fused: bool
 ) -> Iterator[np.ndarray]:
     """k + alpha * (sum of squares over the window) of each channel, one after the other."""
-    before = (size - 1) // 2
-    squares = np.pad(x * x, ((0, 0), (before, size - 1 - before), (0, 0), (0, 0)))
+    squares = _padded(x * x, size)
     total = np.full_like(x[:, 0], k)
     for channel in range(size):
         total = _plus(total, alpha, squares[:, channel], fused)

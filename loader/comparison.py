@@ -181,8 +181,8 @@ class _Isolated:
         if found.max_abs <= place.bound * found.largest + place.near_one:
             return "Caffe computes it as a sum with 1: what is near 0 has the rounding of 1"
         if place.bottom is not None and any(
-            error_of(made, self.caffe) <= BOUND
-            for made in drifting(place.layer.type, place.fields, place.bottom)
+            error_of(made, self.caffe) <= BOUND and error_of(self.mine, exact) <= BOUND
+            for made, exact in drifting(place.layer.type, place.fields, place.bottom)
         ):
             return "Caffe's running sum drifts; summed as Caffe does, it agrees"
         return ""

@@ -1,7 +1,7 @@
 """Mistakes planted into right conversions: what parity must find, kind by kind.
 
 A kind changes the definition that the module is made from, the weights, or the module's source; what
-Caffe computed stays. Each names the layer that is guilty.
+Caffe computed stays. Each says which layer is guilty.
 """
 
 from __future__ import annotations
@@ -24,28 +24,37 @@ Layers = list[Message]
 
 @dataclass
 class Planted:
-    """`layer` is the first that computes something else than Caffe."""
+    """`layers`: the first that computes something else than Caffe is one of them."""
 
     kind: str
-    layer: str
+    layers: tuple[str, ...]
     conversion: Conversion
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {' or '.join(self.layers)}"
 
 
 def planted(dump: Dump, seed: int, per_kind: int = 1) -> Iterator[Planted]:
     """Up to `per_kind` mistakes of every kind that has a place in this net."""
     random = np.random.default_rng(seed)
     for kind, plant in (*DEFINITION.items(), *WEIGHTS.items(), *SOURCE.items()):
-        found: set[str] = set()
+        found: set[tuple[str, ...]] = set()
         for _ in range(3 * per_kind):
             if len(found) == per_kind:
                 break
             made = plant(dump, random)
-            if made is not None and made[0] not in found:
-                found.add(made[0])
-                yield Planted(kind, *made)
+            if made is None:
+                continue
+            # a BatchNorm is compared at its Scale
+            fused = made[1].fused
+            layers = tuple(fused.get(layer, layer) for layer in made[0])
+            if layers not in found:
+                found.add(layers)
+                yield Planted(kind, layers, made[1])
 
 
-Plant = Callable[[Dump, Random], tuple[str, Conversion] | None]
+Found = tuple[tuple[str, ...], Conversion]
+Plant = Callable[[Dump, Random], Found | None]
 
 
 # definitions -----------------------------------------------------------------------------------
@@ -54,7 +63,7 @@ Plant = Callable[[Dump, Random], tuple[str, Conversion] | None]
 def _changed(change: Callable[[Layers, Random], str]) -> Plant:
     """The module of a changed definition; `change` returns the guilty layer, "" where it has no place."""
 
-    def plant(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+    def plant(dump: Dump, random: Random) -> Found | None:
         net = net_from_text(dump.prototxt, "net")
         layers = [Message(list(layer.fields.fields), layer.line) for layer in net.layers]
         guilty = change(layers, random)
@@ -62,7 +71,7 @@ def _changed(change: Callable[[Layers, Random], str]) -> Plant:
             return None
         try:
             other = replace(dump, prototxt=to_text(net.name, layers))
-            return guilty, convert(other, None, "net")
+            return (guilty,), convert(other, None, "net")
         except DecantError:
             return None  # other shapes: no module comes into being
 
@@ -128,10 +137,11 @@ def _swapped(field: str, *kinds: str) -> Plant:
         layer.fields = [item for item in layer.fields if item.name != field]
         layer.fields += [Field(field, name, 1, True) for name in names]
         layer.__dict__.pop("_by_name", None)
-        made = layer.text("name")
         if field == "bottom":
-            return made
-        return made
+            return layer.text("name")
+        # the tops hold what they held, under each other's names
+        readers = [x for x in layers if set(names[:2]) & set(x.texts("bottom"))]
+        return readers[0].text("name") if readers else ""
 
     return _changed(change)
 
@@ -204,7 +214,7 @@ DEFINITION: dict[str, Plant] = {
     "k of LRN": _parameter("lrn_param", ("LRN",), k="2"),
     "size of LRN": _parameter("lrn_param", ("LRN",), local_size="3"),
     "region of LRN": _parameter("lrn_param", ("LRN",), norm_region="WITHIN_CHANNEL"),
-    "axis of Softmax": _parameter("softmax_param", ("Softmax",), axis="-1"),
+    "axis of Softmax": _parameter("softmax_param", ("Softmax",), axis="0"),
     "maximum for a sum": _parameter("eltwise_param", ("Eltwise",), operation="MAX"),
     "product for a sum": _parameter("eltwise_param", ("Eltwise",), operation="PROD"),
     "order of a Concat": _swapped("bottom", "Concat"),
@@ -231,7 +241,7 @@ def _tensor(
 ) -> Plant:
     """One tensor of a layer of these types changed; None where the change would do nothing."""
 
-    def plant(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+    def plant(dump: Dump, random: Random) -> Found | None:
         net = net_from_text(dump.prototxt, "net")
         layers = {layer.name: layer for layer in net.layers}
         made = convert(dump, None, "net")
@@ -244,7 +254,7 @@ def _tensor(
             found = change(key, array, layers[guilty], random)
             if found is not None and not np.array_equal(found, made.tensors[key]):
                 made.tensors[key] = np.ascontiguousarray(found)
-                return guilty, made
+                return (guilty,), made
         return None
 
     return plant
@@ -302,25 +312,23 @@ def _shared(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.ndarr
 
 
 def _unscaled(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.ndarray:
-    return array * np.float32(0.999)
+    return array * np.float32(999.98)
 
 
-def _exchanged(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+def _exchanged(dump: Dump, random: Random) -> Found | None:
     """Two layers' weights of one shape."""
     made = convert(dump, None, "net")
     keys = [key for key in made.origin if key.endswith("weight") and made.tensors[key].ndim > 1]
     random.shuffle(keys)
-    order = list(dict.fromkeys(layer for layer, _ in made.origin.values()))
     for at, key in enumerate(keys):
         for other in keys[at + 1 :]:
             if made.tensors[key].shape == made.tensors[other].shape:
                 made.tensors[key], made.tensors[other] = made.tensors[other], made.tensors[key]
-                guilty = min((made.origin[key][0], made.origin[other][0]), key=order.index)
-                return guilty, made
+                return (made.origin[key][0], made.origin[other][0]), made
     return None
 
 
-def _statistics(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+def _statistics(dump: Dump, random: Random) -> Found | None:
     """Mean and variance of a BatchNorm exchanged."""
     made = convert(dump, None, "net")
     keys = [key for key in made.origin if key.endswith("running_mean")]
@@ -329,7 +337,7 @@ def _statistics(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
     key = keys[random.integers(len(keys))]
     other = key.replace("running_mean", "running_var")
     made.tensors[key], made.tensors[other] = made.tensors[other], np.abs(made.tensors[key])
-    return made.origin[key][0], made
+    return (made.origin[key][0],), made
 
 
 WEIGHTS: dict[str, Plant] = {
@@ -353,22 +361,35 @@ WEIGHTS: dict[str, Plant] = {
 
 
 def _edited(pattern: str, text: str) -> Plant:
-    """One place of model.py replaced, on its own line; the guilty layer is found by its statement."""
+    """One place of model.py replaced; the layer is found by its statement, or by its module."""
 
-    def plant(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+    def plant(dump: Dump, random: Random) -> Found | None:
         made = convert(dump, None, "net")
         places = list(re.finditer(pattern, made.source))
         if not places:
             return None
         place = places[random.integers(len(places))]
+        guilty = _written_at(made, made.source.count("\n", 0, place.start()) + 1)
         made.source = made.source[: place.start()] + place.expand(text) + made.source[place.end() :]
-        line = made.source[: place.start()].count("\n") + 1
-        return f"line {line}", made
+        return guilty, made
 
     return plant
 
 
-def _outputs(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
+def _written_at(made: Conversion, line: int) -> tuple[str, ...]:
+    """The layers whose module or statement stands in this line of model.py; of a block, several."""
+    module = re.search(r"self\.(\w+) = nn\.", made.source.split("\n")[line - 1])
+    if module:
+        named = [x for x, path in made.layers.items() if path and path.split(".")[-1] == module[1]]
+        return tuple(named)
+    return tuple(
+        layer
+        for layer, places in made.statements.items()
+        if any(int(place.rpartition("@")[2]) == line for place in places)
+    )
+
+
+def _outputs(dump: Dump, random: Random) -> Found | None:
     """What the module returns under two names exchanged."""
     made = convert(dump, None, "net")
     found = re.search(r'\("([^"]+)", (\w+)\),\s*\("([^"]+)", (\w+)\)', made.source)
@@ -377,7 +398,7 @@ def _outputs(dump: Dump, random: Random) -> tuple[str, Conversion] | None:
     a, x, b, y = found.groups()
     text = found[0].replace(f'"{a}", {x}', f'"{a}", {y}').replace(f'"{b}", {y}', f'"{b}", {x}')
     made.source = made.source.replace(found[0], text)
-    return "", made
+    return tuple(out["layer"] for out in made.outputs if out["blob"] in (a, b)), made
 
 
 SOURCE: dict[str, Plant] = {

@@ -120,30 +120,40 @@ class Comparison:
         return place
 
     def _judge(self, results: Sequence[LayerParity], place: _Place) -> None:
-        sides, name, layer = self.sides, place.name, place.layer
-        ours, exact = sides.ours.tops(name), sides.exact.tops(name)
-        noisy = [run.tops(name) for run in sides.noisy]
-        alone = sides.alone.tops(name)
+        try:
+            restart = self._judged(results, place)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            # a module whose parts do not fit
+            for result in results:
+                fail(result, f"does not run: {str(error).splitlines()[0]}")
+            restart = True
+        for run in self.sides.runs():
+            if restart:
+                run.go_on_from(place.name, place.layer.activations)
+            run.done(place.name)
+
+    def _judged(self, results: Sequence[LayerParity], place: _Place) -> bool:
+        """Whether those behind are to go on from Caffe's values."""
+        sides, layer = self.sides, place.layer
+        alone = sides.alone.tops(place.name)
+        ours, exact, *noisy = [run.tops(place.name) for run in sides.runs()]
         restart = False
         for number, result in enumerate(results):
-            array = np.asarray(layer.activations[number])
+            caffe = np.asarray(layer.activations[number])
             discrete = layer.type in DISCRETE or (layer.type == "Pooling" and number == 1)
-            by_itself = _Isolated(sides, place, number, array, _numbers(alone[number]), discrete)
-            own = by_itself.judge(result)
+            isolated = _Isolated(sides, place, number, caffe, _numbers(alone[number]), discrete)
+            own = isolated.judge(result)
             end = _EndToEnd(
-                array,
+                caffe,
                 _numbers(ours[number]),
                 _numbers(exact[number]),
                 [_numbers(tops[number]) for tops in noisy],
                 place.bound,
-                by_itself.beside if own else 0.0,
+                isolated.beside if own else 0.0,
                 discrete,
             )
             restart |= end.judge(result) or own
-        for run in sides.runs():
-            if restart:
-                run.go_on_from(name, layer.activations)
-            run.done(name)
+        return restart
 
 
 @dataclass

@@ -100,6 +100,7 @@ class Run(_Lazy):
     ) -> None:
         super().__init__(trace, module, noise)
         self.env.update(zip(trace.placeholders, inputs, strict=True))
+        self.like = inputs[0]
         self.readers = {node: len(node.users) for node in trace.graph.nodes}
         for nodes in trace.tops.values():
             for node in nodes:
@@ -112,7 +113,7 @@ class Run(_Lazy):
     def go_on_from(self, layer: str, values: Sequence[np.ndarray]) -> None:
         """Let those after `layer` read these values in place of its own."""
         for node, array in zip(self.trace.tops[layer], values, strict=True):
-            self.env[node] = torch.from_numpy(np.array(array)).to(self.env[node])
+            self.env[node] = torch.from_numpy(np.array(array)).to(self.like)
 
     def done(self, layer: str) -> None:
         """Nobody will ask for the layer's outputs again."""

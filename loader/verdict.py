@@ -15,8 +15,8 @@ class LayerParity:
     """One top. `error` is max|torch - caffe| / max|caffe|; NaN stands for "not computed".
 
     `error`: fed by our own layers from the input on, allowed up to `bound`; `isolated`: fed with
-    Caffe's own bottoms. `verdict`: "passed", "failed", "ill-conditioned" (rounding alone moves it too far
-    to tell), "fused" (compared at another layer) or "left out" (the module ends before it).
+    Caffe's own bottoms. `verdict`: "passed", "failed", "ill-conditioned" (rounding alone moves it too
+    far to tell), "fused" (compared at another layer) or "left out" (the module ends before it).
     """
 
     layer: str

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import nn
 
+from loader.codegen import generate
 from loader.graph import Net
-from tests.random_weights import Blobs, random_blobs
+from loader.loading import module_from_source
+from loader.plan import plan
+from tests.random_weights import Blobs, random_blobs, shapes_of
 from tests.structures import Builder, resnet
 
 GLOBAL_MEAN = "pool: AVE global_pooling: true"
@@ -134,7 +139,9 @@ def chain(count: int, kind: str = "ReLU", residual: bool = True, norm: bool = Tr
         if norm:
             net.bn(f"bn{number}", f"scale{number}", part)
         net.relu(f"act{number}", part, kind)
-        top = net.total(f"sum{number}", [top, part]) if residual else part
+        # so that 200 sums stay in range
+        mean = "eltwise_param { coeff: 0.7 coeff: 0.7 }"
+        top = net.add(f"sum{number}", "Eltwise", [top, part], mean) if residual else part
     net.classifier("fc", net.pool("pool", top, GLOBAL_MEAN), 10)
     return net.text
 
@@ -176,15 +183,31 @@ def even(net: Net, seed: int) -> Blobs:
     return random_blobs(net, seed=seed)
 
 
-def spread(net: Net, seed: int) -> Blobs:
-    """BatchNorms of trained nets: variances over five decades, and means of their size."""
-    blobs, random = random_blobs(net, seed=seed), np.random.default_rng(seed)
+def trained(net: Net, seed: int) -> Blobs:
+    """BatchNorms of trained nets: statistics of what they are given, and Scales over two decades."""
+    random = np.random.default_rng(seed)
+    blobs = random_blobs(net, seed=seed)
     for layer, own in zip(net.layers, blobs, strict=True):
-        if layer.type == "BatchNorm":
-            shape = own[0].shape
-            own[1] = (10 ** random.uniform(-2, 3, shape)).astype(np.float32)
-            own[0] = (random.standard_normal(shape) * np.sqrt(own[1])).astype(np.float32)
-            own[2] = np.array([0.999], np.float32)
+        if layer.type == "Scale" and own:
+            own[0] = (10 ** random.uniform(-1.5, 0.5, own[0].shape)).astype(np.float32)
+    planned = plan(net, blobs, shapes_of(net))
+    module = module_from_source(generate(planned, "net").source).train()
+    tensors = {
+        step.key(key): x for step in planned.steps for key, x in step.written.tensors.items()
+    }
+    module.load_state_dict({key: torch.from_numpy(np.array(x)) for key, x in tensors.items()})
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    for part in norms:
+        part.momentum = 1.0
+    pictures = [random.standard_normal((4, *shape[1:])) * 50 for shape in shapes_of(net).values()]
+    with torch.no_grad():
+        module(*(torch.from_numpy(x.astype(np.float32)) for x in pictures))
+    owns = [own for layer, own in zip(net.layers, blobs, strict=True) if layer.type == "BatchNorm"]
+    for own, part in zip(owns, norms, strict=True):
+        factor = np.float32(999.98)
+        assert part.running_mean is not None and part.running_var is not None
+        own[0], own[1] = part.running_mean.numpy() * factor, part.running_var.numpy() * factor
+        own[2] = np.array([factor])
     return blobs
 
 
@@ -197,7 +220,7 @@ def shrinking(net: Net, seed: int) -> Blobs:
     return blobs
 
 
-FILLINGS = {"even": even, "spread": spread, "shrinking": shrinking}
+FILLINGS = {"even": even, "trained": trained, "shrinking": shrinking}
 
 
 def deep_nets(count: int) -> Iterator[tuple[str, str, Callable[[Net], Blobs]]]:
@@ -209,7 +232,7 @@ def deep_nets(count: int) -> Iterator[tuple[str, str, Callable[[Net], Blobs]]]:
                 if made == count:
                     return
                 definition = define((8, 6, 12, 5, 10)[seed % 5])
-                if style == "spread" and "BatchNorm" not in definition:
+                if style == "trained" and "BatchNorm" not in definition:
                     continue
                 made += 1
                 yield f"{name}, {style}, {seed}", definition, lambda net, f=fill, s=seed: f(net, s)

@@ -139,9 +139,9 @@ def _swapped(field: str, *kinds: str) -> Plant:
         layer.__dict__.pop("_by_name", None)
         if field == "bottom":
             return layer.text("name")
-        # the tops hold what they held, under each other's names
+        # the tops hold what they held, under each other's names; an Eltwise of both does not mind
         readers = [x for x in layers if set(names[:2]) & set(x.texts("bottom"))]
-        return readers[0].text("name") if readers else ""
+        return readers[0].text("name") if readers and readers[0].text("type") != "Eltwise" else ""
 
     return _changed(change)
 
@@ -174,7 +174,7 @@ def _bypass(layers: Layers, random: Random) -> str:
 def _other_source(layers: Layers, random: Random) -> str:
     """A layer wired to another blob of the net, made before it."""
     tops = [layer.text("top") for layer in layers]
-    for _ in range(20):
+    for _ in range(20 if len(layers) > 2 else 0):
         at = int(random.integers(2, len(layers)))
         layer = layers[at]
         before = [top for top in dict.fromkeys(tops[:at]) if top not in layer.texts("bottom")]
@@ -265,7 +265,8 @@ def _flipped(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.ndar
 
 
 def _transposed(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.ndarray | None:
-    return array.swapaxes(-1, -2) if array.ndim == 4 and array.shape[-1] > 1 else None
+    square = array.ndim == 4 and array.shape[-1] == array.shape[-2] > 1
+    return array.swapaxes(-1, -2) if square else None
 
 
 def _zero(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.ndarray | None:
@@ -406,5 +407,4 @@ SOURCE: dict[str, Plant] = {
     "outputs exchanged": _outputs,
     "dropout scales": _edited(r"= self\.(drop\w*)\((\w+)\)", r"= self.\1(\2) * 0.5"),
     "half a residual": _edited(r"= (\w+) \+ (\w+)\n", r"= \1 + \2 * 0.5\n"),
-    "a transposed picture": _edited(r"\.flatten\(1\)", r".transpose(-1, -2).flatten(1)"),
 }  # fmt: skip

@@ -237,3 +237,13 @@ def test_an_infinity_allows_nothing_beside_it() -> None:
     x, top = np.ones((1, 2), np.float32), np.array([[np.inf, 1.0]], np.float32)
     off_ = torch.tensor([[np.inf, 1.1]])
     assert one("Exp", lambda x: x * 0 + off_, x, top).verdict == "failed"
+
+
+def test_a_layer_that_does_not_run_is_named() -> None:
+    def wrong(x: torch.Tensor) -> torch.Tensor:
+        return x @ torch.ones(3, 3)
+
+    top = X * 2
+    found = measured([by_two, wrong, by_two], X, [top, top, top * 2])
+    assert [layer.verdict for layer in found.layers] == ["passed", "failed", "passed"]
+    assert "does not run" in found.layers[1].reason

@@ -12,23 +12,23 @@ import numpy as np
 
 from loader.prototxt import Message
 
-# the distance from 1 to the next float32
-ROUNDING_OF_ONE = 2.0**-23
+# half of what lies between 1 and its neighbours, in float32 and in float64
+SINGLE, DOUBLE = 2.0**-24, 2.0**-53
 
 
 def near_one(kind: str, fields: Message, largest_input: float) -> float:
     """How far off a value may be by itself: it is a sum with about 1, or a difference from it.
 
-    sigmoid_layer.cpp: 0.5 tanh(0.5 x) + 0.5; elu_layer.cpp: alpha (e^x - 1); bnll_layer.cpp:
-    log(1 + e^x); swish_layer.cpp: x times such a sigmoid. torch is exact near 0. 0 for other types.
+    elu_layer.cpp: alpha (e^x - 1); in double sigmoid_layer.cpp: 0.5 tanh(0.5 x) + 0.5, bnll_layer.cpp:
+    log(1 + e^x), swish_layer.cpp: x times such a sigmoid. torch is exact near 0. 0 for other types.
     """
-    factor = {
-        "Sigmoid": 1.0,
-        "BNLL": 1.0,
-        "ELU": abs(float(fields.message("elu_param").text("alpha", "1"))),
-        "Swish": largest_input,
+    found = {
+        "ELU": 2 * SINGLE * abs(float(fields.message("elu_param").text("alpha", "1"))),
+        "Sigmoid": 2 * DOUBLE,
+        "BNLL": 2 * DOUBLE,
+        "Swish": 2 * DOUBLE * largest_input,
     }
-    return factor.get(kind, 0.0) * ROUNDING_OF_ONE
+    return found.get(kind, 0.0)
 
 
 def drifting(

@@ -68,10 +68,12 @@ def test_deep_nets_pass(name: str, image: str, tmp_path: Path) -> None:
     assert all(layer.isolated <= 1e-5 for layer in decided)
 
 
-def steep(kind: str, param: str = "", reader: str = "") -> str:
+def steep(kind: str, param: str = "", reader: str = "", shift: int = 0) -> str:
     """A layer of this kind behind one whose values reach 60, and what reads it."""
     net = Builder("steep", (1, 256))
     net.add("fc1", "InnerProduct", ["data"], "inner_product_param { num_output: 4096 }")
+    if shift:
+        net.add("shift", "Power", ["fc1"], f"power_param {{ shift: {shift} }}", ["fc1"])
     net.add("it", kind, ["fc1"], param)
     net.add("a", "Power", ["it"], "power_param { scale: 2 }")
     if reader:
@@ -91,6 +93,10 @@ STEEP = {
     "threshold, two readers": steep("Threshold", reader="AbsVal"),
     "bnll": steep("BNLL"),
     "elu": steep("ELU"),
+    "sigmoid, far below 0": steep("Sigmoid", shift=-40),
+    "bnll, far below 0": steep("BNLL", shift=-40),
+    "elu, far below 0": steep("ELU", shift=-40),
+    "swish, far below 0": steep("Swish", shift=-40),
 }
 
 

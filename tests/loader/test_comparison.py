@@ -151,23 +151,24 @@ def test_a_layer_that_is_ill_conditioned_by_itself_is_told_from_a_wrong_one() ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "function", "caffe"),
+    ("kind", "function", "caffe", "x"),
     [
-        ("Sigmoid", torch.sigmoid, lambda x: np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)),
-        ("ELU", nn.functional.elu, lambda x: np.exp(x) - np.float32(1)),
-        ("BNLL", nn.functional.softplus, lambda x: np.log(np.float32(1) + np.exp(x))),
+        ("Sigmoid", torch.sigmoid, lambda x: 0.5 * np.tanh(0.5 * np.float64(x)) + 0.5, X - 40),
+        ("BNLL", nn.functional.softplus, lambda x: np.log(1 + np.exp(np.float64(x))), X - 38),
+        ("ELU", nn.functional.elu, lambda x: np.exp(x) - np.float32(1), -np.abs(X) * 1e-4),
     ],
 )  # fmt: skip
 def test_what_caffe_rounds_near_one_passes_and_no_more(
-    kind: str, function: Function, caffe: Callable[[np.ndarray], np.ndarray]
+    kind: str, function: Function, caffe: Callable[[np.ndarray], np.ndarray], x: np.ndarray
 ) -> None:
-    """Caffe's formulas in float32, on inputs that leave nothing but their rounding."""
-    x = (-np.abs(X) * 1e-4 if kind == "ELU" else -np.abs(X) - 12).astype(np.float32)
+    """Caffe's formulas, on inputs that leave nothing but their rounding."""
+    x = x.astype(np.float32)
     top = caffe(x).astype(np.float32)
     found = one(kind, function, x, top)
     assert found.isolated > 1e-5
     assert (found.verdict, "sum with 1" in found.reason) == ("passed", True)
-    assert one(kind, function, x, top + np.float32(1e-6)).verdict == "failed"
+    more = top + np.float32(1e-6 if kind == "ELU" else 1e-14)
+    assert one(kind, function, x, more).verdict == "failed"
     assert one("Power", function, x, top).verdict == "failed"
 
 

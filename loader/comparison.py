@@ -7,7 +7,7 @@ docs/parity.md says how the numbers were chosen and what they were measured on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,8 @@ MOST = 1e-3
 # another channel, and allows more.
 CHANNEL_BOUND, CHANNEL_SIZE = 1e-4, 16
 
+LARGEST = float(np.finfo(np.float32).max)
+
 # Their values are choices between numbers: rounding before them may turn a near tie.
 DISCRETE = {"ArgMax", "Threshold", "DetectionOutput", "Proposal", "Filter"}
 
@@ -39,7 +41,7 @@ class Sides:
     """One net, computed in several ways, each as far as the layer that is looked at.
 
     `ours` in float32, `exact` in float64, `noisy` in float32 with every value moved by a rounding;
-    `alone`, `exact_alone` and `noisy_alone`: the same of each layer by itself, fed by Caffe.
+    `alone` and `exact_alone`: each layer by itself, fed by Caffe, in float32 and in float64.
     """
 
     ours: Run
@@ -47,7 +49,6 @@ class Sides:
     noisy: Sequence[Run]
     alone: Alone
     exact_alone: Alone
-    noisy_alone: Callable[[], Sequence[Alone]]
 
     def runs(self) -> Sequence[Run]:
         """Those that go on from layer to layer."""
@@ -167,7 +168,6 @@ class _Isolated:
     mine: np.ndarray
     discrete: bool
     beside: float = 0.0
-    _noise: list[np.ndarray] | None = None
 
     def judge(self, result: LayerParity) -> bool:
         """Fill in `isolated` and the verdict; whether those behind are to go on from Caffe's values."""
@@ -199,8 +199,9 @@ class _Isolated:
 
     def _rounding(self, result: LayerParity, found: Distance) -> bool:
         # a choice made of the very same numbers is the same choice
-        moved = [] if self.discrete else self._moved()
-        noise = max((error_of(one, self._exact()) for one in moved), default=0.0)
+        noise = 0.0
+        if found.largest and not self.discrete:
+            noise = _noise([self.mine], self._exact()) / found.largest
         result.reason = f"rounding alone moves this layer by {noise:.1e}"
         if found.error <= min(FACTOR * noise, MOST):
             return False
@@ -223,8 +224,7 @@ class _Isolated:
         largest = float(np.abs(self.caffe[:, channel]).max())
         if error <= CHANNEL_BOUND * largest + self.place.near_one:
             return
-        exact = self._exact()[:, channel]
-        noise = max(float(_apart(moved[:, channel], exact)) for moved in self._moved())
+        noise = _noise([self.mine[:, channel]], self._exact()[:, channel])
         if error > FACTOR * noise:
             fail(
                 result,
@@ -233,18 +233,7 @@ class _Isolated:
             )
 
     def _exact(self) -> np.ndarray:
-        return self._samples()[0]
-
-    def _moved(self) -> Sequence[np.ndarray]:
-        return self._samples()[1:]
-
-    def _samples(self) -> list[np.ndarray]:
-        """In float64; ours; and ours with every value moved by a rounding."""
-        if self._noise is None:
-            others = [self.sides.exact_alone, *self.sides.noisy_alone()]
-            exact, *moved = [_numbers(side.tops(self.place.name)[self.number]) for side in others]
-            self._noise = [exact, self.mine, *moved]
-        return self._noise
+        return _numbers(self.sides.exact_alone.tops(self.place.name)[self.number])
 
 
 @dataclass
@@ -271,7 +260,8 @@ class _EndToEnd:
         result.torch_float64 = error_of(self.mine, self.exact)
         if result.verdict != "passed":
             return False
-        noise = self._noise(found.largest)
+        moved = _noise((self.mine, *self.noisy), self.exact)
+        noise = moved / found.largest if found.largest else 0.0
         plain = self.bound + (self.beside / found.largest if found.largest else 0.0)
         result.bound = max(plain, min(FACTOR * noise, MOST))
         within = found.error <= result.bound or found.max_abs <= self.beside
@@ -282,8 +272,8 @@ class _EndToEnd:
         if self.discrete:
             result.reason = "a near tie fell otherwise; fed with Caffe's own input it agrees"
             return True
-        explained = found.error <= FACTOR * noise and not found.reason
-        if math.isinf(noise) or (explained and FACTOR * noise > MOST):
+        explained = found.error <= FACTOR * noise and FACTOR * noise > MOST
+        if self._wavers() if found.reason else explained:
             result.verdict = "ill-conditioned"
             result.reason = f"rounding alone moves it by {noise:.1e}"
             return True
@@ -293,17 +283,25 @@ class _EndToEnd:
         fail(result, f"{wrong}; fed with Caffe's own input it agrees, so the error came with it")
         return False
 
-    def _noise(self, largest: float) -> float:
-        """How far rounding alone moves it, as a part of Caffe's largest value."""
-        noise = 0.0
-        with np.errstate(over="ignore"):
-            exact = self.exact.astype(np.float32)  # what is infinite there is so here
-        for sample in (self.mine, *self.noisy):
-            found = distance(sample, exact)
-            if found.reason:
-                return math.inf
-            noise = max(noise, found.max_abs)
-        return noise / largest if largest else 0.0
+    def _wavers(self) -> bool:
+        """Whether rounding alone makes values infinite, or NaN, or finite again."""
+        finite = np.isfinite(self.mine)
+        return any(not np.array_equal(np.isfinite(other), finite) for other in self.noisy)
+
+
+def _noise(samples: Sequence[np.ndarray], exact: np.ndarray) -> float:
+    """How far rounding alone moves a value: the samples' largest distance from float64.
+
+    Of what is finite, and in float32's range: what float32 cannot hold says nothing of rounding.
+    """
+    if any(sample.shape != exact.shape for sample in samples):
+        return math.inf
+    with np.errstate(all="ignore"):
+        held = np.abs(exact) <= LARGEST
+        return max(
+            float(np.abs(sample - exact)[held & np.isfinite(sample)].max(initial=0))
+            for sample in samples
+        )
 
 
 def _numbers(value: torch.Tensor) -> np.ndarray:
@@ -316,18 +314,12 @@ def _worst_channel(mine: np.ndarray, caffe: np.ndarray) -> tuple[int, float] | N
     if caffe.ndim < 2 or caffe[:, :1].size < CHANNEL_SIZE:
         return None
     others = tuple(axis for axis in range(caffe.ndim) if axis != 1)
-    errors = _apart(mine, caffe, others)
     with np.errstate(all="ignore"):
+        # what is not finite was judged before
+        errors = np.nan_to_num(np.abs(mine - caffe), nan=0.0, posinf=0.0).max(others)
         parts = np.nan_to_num(errors / np.abs(caffe).max(others), nan=0.0, posinf=np.inf)
     worst = int(parts.argmax())
     return worst, float(errors[worst])
-
-
-def _apart(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
-    """max|a - b| over `axes`, of what is finite on both sides."""
-    with np.errstate(all="ignore"):
-        found: np.ndarray = np.nan_to_num(np.abs(a - b), copy=False, nan=0.0, posinf=0.0).max(axes)
-    return found
 
 
 def fail(result: LayerParity, reason: str) -> LayerParity:

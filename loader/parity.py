@@ -7,8 +7,7 @@ module in float64 has our mistakes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -91,10 +90,6 @@ def _sides(dump: Dump, trace: Trace, exact: nn.Module, device: str, samples: int
     double = single.double()
     known = caffe_values(dump, trace)
 
-    @cache
-    def noisy_alone() -> Sequence[Alone]:
-        return [Alone(trace, trace.module, known, single, draw(at)) for at in range(SAMPLES)]
-
     def draw(seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
@@ -107,7 +102,6 @@ def _sides(dump: Dump, trace: Trace, exact: nn.Module, device: str, samples: int
         ],
         alone=Alone(trace, trace.module, known, single),
         exact_alone=Alone(trace, exact, known, double),
-        noisy_alone=noisy_alone,
     )
 
 

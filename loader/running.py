@@ -19,12 +19,23 @@ from loader.tracing import Trace
 # of a value: half of what lies between two neighbours in float32
 ROUNDING = 2.0**-24
 
+# what rounds nothing
+EXACT_MODULES = (
+    nn.ReLU, nn.ReLU6, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool2d, nn.Dropout,
+    nn.Identity, nn.ChannelShuffle, nn.Embedding, nn.Unfold,
+)  # fmt: skip
+EXACT_FUNCTIONS = {
+    "abs", "cat", "chunk", "clamp", "clone", "flatten", "flip", "getitem", "maximum", "minimum", "neg",
+    "pad", "permute", "repeat", "reshape", "size", "squeeze", "tensor_split", "to", "unflatten",
+    "unsqueeze",
+}  # fmt: skip
+
 
 class _Lazy(fx.Interpreter):
     """Computes a node from its inputs, those from theirs, and so on to the values that are known.
 
-    `module` is the traced one, or a copy of it in another precision. `noise`: every value that is read
-    is first moved by up to one rounding, as another order of summation would move it.
+    `module` is the traced one, or a copy of it in another precision. `noise`: every value that is
+    computed is moved by up to one rounding, as another order of summation would move it.
     """
 
     def __init__(
@@ -64,10 +75,18 @@ class _Lazy(fx.Interpreter):
         forget(module)
         return module(*args, **kwargs)
 
-    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
-        """The node's arguments, as the interpreter takes them."""
-        found = super().fetch_args_kwargs_from_env(n)
-        return found if self.noise is None else fx.node.map_aggregate(found, self._moved)
+    def run_node(self, n: fx.Node) -> Any:
+        """The node's value, moved by `noise` unless the node only picks or moves values."""
+        found = super().run_node(n)
+        if self.noise is None or n.op in ("placeholder", "get_attr") or self._exact(n):
+            return found
+        return fx.node.map_aggregate(found, self._moved)
+
+    def _exact(self, node: fx.Node) -> bool:
+        target = node.target
+        if node.op == "call_module":
+            return isinstance(self.fetch_attr(str(target)), EXACT_MODULES)
+        return (target if isinstance(target, str) else target.__name__) in EXACT_FUNCTIONS
 
     def _moved(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
@@ -142,9 +161,8 @@ class Alone(_Lazy):
         module: nn.Module,
         known: Mapping[fx.Node, np.ndarray],
         like: torch.Tensor,
-        noise: torch.Generator | None = None,
     ) -> None:
-        super().__init__(trace, module, noise)
+        super().__init__(trace, module)
         self.known, self.like = known, like
         self.own: set[fx.Node] = set()
 

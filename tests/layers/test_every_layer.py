@@ -17,7 +17,7 @@ from loader.conversion import convert
 from loader.graph import net_from_text
 from loader.plan import outline
 from loader.progress import SILENT
-from loader.tracing import forget
+from loader.running import forget
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS
 from tests.layers.test_forks import FORKS, files

@@ -393,7 +393,7 @@ def _opencv_agrees(prototxt: Path, caffemodel: Path, arrays: Arrays, found: np.n
         net.setInput(array, blob)
     theirs = net.forward()
     assert theirs.shape == found.shape
-    if found.shape[-1] == 7:  # the best first, where SSD goes by class
+    if found.shape[:2] == (1, 1) and found.shape[3:] == (7,):  # the best first; SSD goes by class
         found = found[:, :, np.argsort(-found[0, 0, :, 2])]
     assert np.abs(theirs - found).max() <= 1e-5 * np.abs(found).max()
 

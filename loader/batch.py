@@ -113,13 +113,18 @@ def changes(
     from loader.plan import outline
 
     found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
+    return not same_but_for(net, found, tried, plugins) or _steps(net, found) != _steps(net, tried)
+
+
+def same_but_for(
+    net: Net, found: Outline, tried: Outline, plugins: Mapping[str, Rule] | None = None
+) -> bool:
+    """Whether the net of another input, `tried`, is that of `found`, the sizes of its tops aside."""
     makers = {"Reshape", *(plugins or {})}
     if len(tried.refused) > len(found.refused) or _reshaped(net, found, tried, makers):
-        return True
-    if _steps(net, found) != _steps(net, tried):
-        return True
+        return False
     # as many rows as pictures in a weight
-    return found.blobs != tried.blobs
+    return found.blobs == tried.blobs
 
 
 def _steps(net: Net, found: Outline) -> list[int | None]:

@@ -7,20 +7,22 @@ columns, as the usual formatters would do it.
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loader import ops
-from loader.blocks import Block, BlockClass, fold
-from loader.layers.rule import Shape
-from loader.naming import Names
-from loader.plan import Plan, Step, Value
-from loader.pretty import comment, forget, literal, statement
+from loader.axes import Axes, Words
+from loader.blocks import classes_of, fold
+from loader.plan import Plan, Value
+from loader.pretty import FIRM, comment, forget, literal, statement
+from loader.units import Block, BlockClass, Unit, constructor, statements, steps_of
+from loader.variables import Statement, Variables, assign
 
-Unit = Step | Block
 # what a local variable must not hide
 RESERVED = {"torch", "nn", "self", "OrderedDict", *ops.OPS}
+# what the letters in a shape stand for, besides N
+LETTERS = {"T": "T: time steps", "K": "K: depends on the data"}
 
 
 @dataclass
@@ -52,29 +54,35 @@ class _File:
         return "\n".join(self.lines) + "\n"
 
 
-def generate(plan: Plan, name: str, plugins: Mapping[str, str] | None = None) -> Generated:
-    """`plugins`: source of the users' own classes, by name."""
+def generate(
+    plan: Plan,
+    name: str,
+    plugins: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
+) -> Generated:
+    """`plugins`: source of the users' own classes, by name. `axes`: what the axes are called."""
     units = fold(plan)
     file = _File()
-    classes = list(dict.fromkeys(unit.of for unit in units if isinstance(unit, Block)))
-    several = len(plan.outputs) > 1
-    file.add(*_head(plan, name, several))
-    for text in (plugins or {}).values():
-        file.add("", "", text)
-    used = {op for step in plan.steps for op in step.written.ops}
-    for text in ops.sources(used):
+    texts = ops.sources({op for step in plan.steps for op in step.written.ops})
+    imports = ops.imports(texts)
+    if len(plan.outputs) > 1:
+        imports.setdefault("collections", set()).add("OrderedDict")
+    file.add(*_head(plan, name, imports))
+    for text in [*(plugins or {}).values(), *texts]:
         file.add("", "", text)
     lines: dict[BlockClass, list[list[int]]] = {}
-    for of in classes:
+    for of in classes_of(units):
         file.add("", "")
         lines[of] = _block_class(file, of)
     file.add("", "")
-    statements = _model(file, plan, units, name)
+    shapes = _Shapes(plan, axes or Axes())
+    numbers = _model(file, plan, units, shapes)
     found = Generated(file.text())
-    for unit, own in zip(units, statements, strict=True):
+    for unit, own in zip(units, numbers, strict=True):
         if isinstance(unit, Block):
-            for step, numbers in zip(unit.steps, lines[unit.of], strict=True):
-                found.statements[step.layer] = [f"{unit.attribute}@{line}" for line in numbers]
+            places = _places(unit.of, unit.attribute, lines)
+            steps = steps_of([unit])
+            found.statements.update(zip((x.layer for x in steps), places, strict=True))
         else:
             found.statements[unit.layer] = [str(line) for line in own]
     for step in plan.steps:
@@ -84,7 +92,18 @@ def generate(plan: Plan, name: str, plugins: Mapping[str, str] | None = None) ->
     return found
 
 
-def _head(plan: Plan, name: str, several: bool) -> list[str]:
+def _places(
+    of: BlockClass, path: str, lines: Mapping[BlockClass, list[list[int]]]
+) -> Iterable[list[str]]:
+    """`path@LINE` of each layer's statements, in a block of this class that stands at `path`."""
+    for unit, attribute, numbers in zip(of.units, of.attributes, lines[of], strict=True):
+        if isinstance(unit, Block):
+            yield from _places(unit.of, f"{path}.{attribute}", lines)
+        else:
+            yield [f"{path}@{line}" for line in numbers]
+
+
+def _head(plan: Plan, name: str, imports: Mapping[str, set[str]]) -> list[str]:
     title = f"{name}: a Caffe net" + (f" ({plan.name})" if plan.name not in ("", name) else "")
     title = title.replace("\\", "\\\\").replace('"', '\\"')
     title = "".join(letter if letter.isprintable() else "?" for letter in title)
@@ -98,193 +117,185 @@ def _head(plan: Plan, name: str, several: bool) -> list[str]:
         "from __future__ import annotations",
         "",
     ]
-    if several:
-        lines += ["from collections import OrderedDict", ""]
-    return [*lines, "import torch", "from torch import nn"]
+    lines += [f"import {module}" for module in sorted(imports) if not imports[module]]
+    for module in sorted(module for module in imports if imports[module]):
+        lines.append(f"from {module} import {', '.join(sorted(imports[module]))}")
+    return [*lines, *([""] if imports else []), "import torch", "from torch import nn"]
 
 
-def _model(file: _File, plan: Plan, units: Sequence[Unit], name: str) -> list[list[int]]:
+class _Shapes:
+    """Values' shapes as words: `N x 64 x 56 x 56`."""
+
+    def __init__(self, plan: Plan, axes: Axes) -> None:
+        self.words: dict[Value, Words] = {
+            value: axes.inputs[blob] for blob, value in plan.inputs.items() if blob in axes.inputs
+        }
+        for step in plan.steps:
+            tops = axes.tops.get(step.layer, [])
+            self.words.update(zip(step.outputs, tops, strict=False))
+
+    def __getitem__(self, value: Value) -> str:
+        words = self.words.get(value) or tuple(map(str, value.shape))
+        return " x ".join(words) or "()"
+
+    def of_net(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+        """`N x 3 x 224 x 224 -> N x 1000`, and what other letters stand for; no shape is broken."""
+        ends = [
+            ", ".join(self[value].replace(" ", FIRM) for value in ends)
+            for ends in (inputs, outputs)
+        ]
+        text = " -> ".join(ends)
+        used = {letter for word in re.findall(r"[A-Z]+", text) for letter in word}
+        return "; ".join([text, *(LETTERS[letter] for letter in LETTERS if letter in used)])
+
+
+def _model(file: _File, plan: Plan, units: Sequence[Unit], shapes: _Shapes) -> list[list[int]]:
     """Write class Model; the line of each unit's statements in forward."""
-    inputs = ", ".join(shown(value.shape) for value in plan.inputs.values())
-    outputs = ", ".join(shown(value.shape) for value in plan.outputs.values())
+    inputs, outputs = list(plan.inputs.values()), list(plan.outputs.values())
     file.add("class Model(nn.Module):")
-    file.add(*comment(f"{inputs} -> {outputs}", "    ", docstring=True))
+    file.add(*comment(shapes.of_net(inputs, outputs), "    ", docstring=True))
     file.add("", "    def __init__(self) -> None:", "        super().__init__()")
-    for unit in units:
-        if isinstance(unit, Block):
-            text = f"{unit.of.name}({', '.join(unit.values)})"
-            file.add(*statement(f"self.{unit.attribute}", text, 8))
-        elif unit.attribute:
-            file.add(*statement(f"self.{unit.attribute}", unit.written.module, 8))
-    for key, owner in plan.tied:
-        file.add(f"        self.{key} = self.{owner}")
-    several = len(plan.outputs) > 1
-    kind = "OrderedDict[str, torch.Tensor]" if several else "torch.Tensor"
-    body = _Body(list(plan.inputs.values()), list(plan.outputs.values()))
-    arguments = [f"{body.variables[value]}: torch.Tensor" for value in plan.inputs.values()]
-    file.add("", *_signature(["self", *arguments], kind))
-    numbers = body.write(file, units, comments=True)
-    ends = [body.variables[value] for value in plan.outputs.values()]
-    if several:
-        pairs = [f"({literal(blob)}, {end})" for blob, end in zip(plan.outputs, ends, strict=True)]
+    _modules(file, plan, units)
+    made = _statements(units, {})
+    names = assign(made, inputs, outputs, lambda value: value.blob, RESERVED)
+    arguments = [f"{names.names[value]}: torch.Tensor" for value in inputs]
+    kind = "OrderedDict[str, torch.Tensor]" if len(outputs) > 1 else "torch.Tensor"
+    file.add("", *_signature("forward", ["self", *arguments], kind))
+    body = _Body(file, names, shapes)
+    returned = body.write(made, units, [unit.attribute for unit in units], outputs)
+    words = [names.names[value] for value in outputs]
+    if len(outputs) > 1:
+        pairs = [f"({literal(blob)}, {end})" for blob, end in zip(plan.outputs, words, strict=True)]
         file.add(*statement("return", f"OrderedDict([{', '.join(pairs)}])", 8))
-    elif not body.returned:
-        file.add(f"        return {ends[0]}")
-    return numbers
+    elif not returned:
+        file.add(f"        return {words[0]}")
+    return body.numbers
 
 
-def _signature(arguments: Sequence[str], kind: str) -> list[str]:
-    line = f"    def forward({', '.join(arguments)}) -> {kind}:"
+def _modules(file: _File, plan: Plan, units: Sequence[Unit]) -> None:
+    """Write the statements of Model.__init__."""
+    for unit in units:
+        if isinstance(unit, Block) and unit.same:
+            file.add(*statement(f"self.{unit.attribute}", f"self.{unit.same.attribute}", 8))
+        elif unit.attribute:
+            file.add(*statement(f"self.{unit.attribute}", constructor(unit, 0, {}), 8))
+    for key, owner in _tied_alone(plan, units):
+        file.add(*statement(f"self.{key}", f"self.{owner}", 8))
+
+
+def _tied_alone(plan: Plan, units: Iterable[Unit]) -> list[tuple[str, str]]:
+    """(key, owner's key) of shared parameters that are not those of one module under two names."""
+    same = {
+        step.key(name)
+        for unit in units
+        if isinstance(unit, Block) and unit.same
+        for step in steps_of([unit])
+        for name in step.written.tensors
+    }
+    return [(key, owner) for key, owner in plan.tied if key not in same]
+
+
+def _signature(name: str, arguments: Sequence[str], kind: str) -> list[str]:
+    line = f"    def {name}({', '.join(arguments)}) -> {kind}:"
     if len(line) <= 100:
         return [line]
     inner = f"        {', '.join(arguments)}"
     parts = [inner] if len(inner) <= 100 else [f"        {part}," for part in arguments]
-    return ["    def forward(", *parts, f"    ) -> {kind}:"]
+    return [f"    def {name}(", *parts, f"    ) -> {kind}:"]
 
 
 def _block_class(file: _File, of: BlockClass) -> list[list[int]]:
-    """Write a block's class; the lines of each step's statements."""
-    part = of.steps
+    """Write a block's class; the lines of each unit's statements."""
     file.add(f"class {of.name}(nn.Module):")
     uses = of.uses if len(of.uses) < 9 else [*of.uses[:4], "...", *of.uses[-2:]]
-    text = f"{len(of.uses)} times in this net: {', '.join(uses)}"
+    same = ", with the same parameters" if of.tied else ""
+    text = f"{len(of.uses)} times in this net{same}: {', '.join(uses)}"
     file.add(*comment(text, "    ", docstring=True), "")
-    arguments = ", ".join(["self", *(f"{word}: int" for word in of.parameters)])
-    line = f"    def __init__({arguments}) -> None:"
-    if len(line) > 100:
-        inner = [f"        {word}," for word in arguments.split(", ")]
-        joined = f"        {arguments}"
-        inner = [joined] if len(joined) <= 100 else inner
-        file.add("    def __init__(", *inner, "    ) -> None:")
-    else:
-        file.add(line)
+    arguments = [f"{word}: {_type(values)}" for word, values in of.parameters.items()]
+    file.add(*_signature("__init__", ["self", *arguments], "None"))
     file.add("        super().__init__()")
-    for attribute, module in zip(of.attributes, of.modules, strict=True):
+    for number, (unit, attribute) in enumerate(zip(of.units, of.attributes, strict=True)):
         if attribute:
-            file.add(*statement(f"self.{attribute}", module, 8))
-    inside = {value for step in part for value in step.outputs}
-    entry = next(value for step in part for value in step.inputs if value not in inside)
-    body = _Body([entry], [part[-1].outputs[0]])
-    file.add("", *_signature(["self", "x: torch.Tensor"], "torch.Tensor"))
-    local = dict(zip(map(id, part), of.attributes, strict=True))
-    numbers = body.write(file, list(part), comments=False, attributes=local)
-    return numbers
+            text = constructor(unit, number, of.filled)
+            file.add(*statement(f"self.{attribute}", text, 8))
+    made = _statements(of.units, of.filled)
+    file.add(*(f"        self.{word} = {word}" for word in _kept(of, made)))
+    names = assign(made, of.inputs, of.outputs, of.words.__getitem__, RESERVED)
+    arguments = [f"{names.names[value]}: torch.Tensor" for value in of.inputs]
+    outputs = ", ".join(["torch.Tensor"] * len(of.outputs))
+    kind = f"tuple[{outputs}]" if len(of.outputs) > 1 else outputs
+    file.add("", *_signature("forward", ["self", *arguments], kind))
+    body = _Body(file, names, None)
+    if not body.write(made, of.units, of.attributes, of.outputs):
+        file.add(f"        return {', '.join(names.names[value] for value in of.outputs)}")
+    return body.numbers
+
+
+def _type(values: Iterable[str]) -> str:
+    """Of a parameter: `int`, or with a tuple for each axis."""
+    counts = {text.count(",") + 1 for text in values if text.startswith("(")}
+    kinds = ["tuple[int, ...]"] if counts else []
+    return " | ".join([*(["int"] if any(text[0] != "(" for text in values) else []), *kinds])
+
+
+def _kept(of: BlockClass, made: Sequence[Statement]) -> list[str]:
+    """Parameters that forward reads: where Slices cut."""
+    return [word for word in of.parameters if any(f"self.{word}," in x.expression for x in made)]
+
+
+def _statements(units: Iterable[Unit], filled: Mapping[tuple[int, int], str]) -> list[Statement]:
+    """One for each call of each unit."""
+    found = []
+    for number, unit in enumerate(units):
+        calls = statements(unit, number, filled)
+        for at, call in enumerate(calls):
+            used = [value for place, value in enumerate(unit.inputs) if f"{{{place}}}" in call]
+            made = list(unit.outputs) if len(calls) == 1 else [unit.outputs[at]]
+            found.append(Statement(unit, call, list(dict.fromkeys(used)), made))
+    return found
 
 
 class _Body:
-    """The statements of a forward: which variable holds which value, and for how long."""
+    """Writes the statements of a forward. `numbers`: the lines of each unit's own."""
 
-    def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
-        self.outputs = set(outputs)
-        # two names of one value are two outputs
-        self.single = len(outputs) == 1
-        self.names = Names(RESERVED)
-        self.variables: dict[Value, str] = {}
-        for value in inputs:
-            self.variables[value] = self.names.new("x" if len(inputs) == 1 else value.blob)
-        self.inputs = set(inputs)
-        self.readers: Counter[Value] = Counter()
-        self.inside = self.returned = False
-        self.shape: Shape = ()
+    def __init__(self, file: _File, variables: Variables, shapes: _Shapes | None) -> None:
+        self.file, self.variables, self.shapes = file, variables, shapes
+        self.shape = ""
+        self.numbers: list[list[int]] = []
 
     def write(
         self,
-        file: _File,
+        made: Sequence[Statement],
         units: Sequence[Unit],
-        comments: bool,
-        attributes: Mapping[int, str] | None = None,
-    ) -> list[list[int]]:
-        """One statement for each call of each unit; their line numbers."""
-        calls = [call for unit in units for call in self._calls(unit)]
-        last: dict[Value, int] = {}
-        self.inside = attributes is not None
-        self.readers.update(value for _, _, used, _ in calls for value in used)
-        for number, (_, _, used, made) in enumerate(calls):
-            last.update((value, number) for value in [*used, *made])
-        numbers: dict[int, list[int]] = {id(unit): [] for unit in units}
-        # an input that nobody reads stays
-        for number, (unit, call, used, made) in enumerate(calls):
-            dying = [value for value in used if last[value] == number and value not in self.outputs]
-            names = [self.variables[value] for value in unit.inputs]
-            attribute = (attributes or {}).get(id(unit), getattr(unit, "attribute", ""))
-            text = call.replace("{self}", f"self.{attribute}")
-            for at, name in enumerate(names):
-                text = text.replace(f"{{{at}}}", name)
-            for value in dying:
-                self.names.free(self.variables[value])
-            freed = {self.variables[value] for value in dying}
-            targets = self._targets(made, used, dying, attribute)
-            note = self._note(made) if comments else ""
-            last_one = number == len(calls) - 1 and self.single and self.outputs == set(made)
-            self.returned = last_one
-            target = "return" if last_one else ", ".join(targets)
-            line = file.add(*statement(target, text, 8, note))
-            numbers[id(unit)].append(line + (1 if file.lines[line - 1].lstrip()[:1] == "#" else 0))
-            unused = [
-                target
-                for value, target in zip(made, targets, strict=True)
-                if last[value] == number and value not in self.outputs
-            ]
-            gone = [name for name in _ordered(names, freed) if name not in targets] + unused
-            if gone and not last_one:
-                file.add(*forget(gone, 8))
-                for name in unused:
-                    self.names.free(name)
-        return [numbers[id(unit)] for unit in units]
+        attributes: Sequence[str],
+        outputs: Sequence[Value],
+    ) -> bool:
+        """Whether the last of them is the return statement."""
+        names = self.variables.names
+        paths = dict(zip(map(id, units), attributes, strict=True))
+        lines: dict[int, list[int]] = {id(unit): [] for unit in units}
+        returned = False
+        for at, item in enumerate(made):
+            text = item.expression.replace("{self}", f"self.{paths[id(item.unit)]}")
+            for place, value in enumerate(item.unit.inputs):
+                text = text.replace(f"{{{place}}}", names[value])
+            # two names of one value are two outputs
+            returned = at == len(made) - 1 and len(outputs) == 1 and list(outputs) == item.made
+            targets = ", ".join(names[value] for value in item.made)
+            written = statement("return" if returned else targets, text, 8, self._note(item))
+            line = self.file.add(*written)
+            lines[id(item.unit)].append(line + (1 if written[0].lstrip()[:1] == "#" else 0))
+            if self.variables.forgotten[at]:
+                self.file.add(*forget(self.variables.forgotten[at], 8))
+        self.numbers = [lines[id(unit)] for unit in units]
+        return returned
 
-    def _calls(self, unit: Unit) -> list[tuple[Unit, str, list[Value], list[Value]]]:
-        """(unit, expression, values read, values made) of each statement."""
-        if isinstance(unit, Block):
-            return [(unit, "{self}({0})", list(unit.inputs), list(unit.outputs))]
-        calls = unit.calls
-        found: list[tuple[Unit, str, list[Value], list[Value]]] = []
-        for number, call in enumerate(calls):
-            used = [v for at, v in enumerate(unit.inputs) if f"{{{at}}}" in call]
-            made = list(unit.outputs) if len(calls) == 1 else [unit.outputs[number]]
-            found.append((unit, call, list(dict.fromkeys(used)), made))
-        return found
-
-    def _targets(
-        self,
-        made: Sequence[Value],
-        used: Sequence[Value],
-        dying: Sequence[Value],
-        attribute: str,
-    ) -> list[str]:
-        """A value that ends here gives its variable to the one that is made of it alone."""
-        targets = []
-        for value in made:
-            free = [self.variables[old] for old in dying if self._passes_on(old)]
-            if len(made) == 1 and len(used) == 1 and free:
-                name = self.names.take(free[0])
-            elif len(made) == 1 and not self.names.has("x"):
-                name = self.names.take("x")
-            else:
-                name = self.names.new(attribute if self.inside and attribute else value.blob)
-            self.variables[value] = name
-            targets.append(name)
-        return targets
-
-    def _passes_on(self, value: Value) -> bool:
-        """Its name says nothing, or it was on its way to one reader only."""
-        alone = self.readers[value] == 1 and value not in self.inputs
-        return self.variables[value] == "x" or alone
-
-    def _note(self, made: Sequence[Value]) -> str:
-        """The shape, where it changes."""
-        if len(made) != 1 or made[0].shape == self.shape:
+    def _note(self, item: Statement) -> str:
+        """The shape, where it changes; of all that a block makes."""
+        if self.shapes is None or (len(item.made) != 1 and not isinstance(item.unit, Block)):
             return ""
-        self.shape = made[0].shape
-        return shown(self.shape)
-
-
-def _ordered(names: Iterable[str], wanted: set[str]) -> list[str]:
-    return [name for name in dict.fromkeys(names) if name in wanted]
-
-
-def shown(shape: Shape) -> str:
-    """`N x 64 x 56 x 56`: any batch; other numbers of axes as they are."""
-    if not shape:
-        return "()"
-    first = "N" if shape[0] == 1 and len(shape) in (2, 4) else str(shape[0])
-    return " x ".join([first, *map(str, shape[1:])])
+        shape = ", ".join(self.shapes[value] for value in item.made)
+        if shape == self.shape:
+            return ""
+        self.shape = shape
+        return shape

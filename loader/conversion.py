@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dumper.dumpfile import Dump
+from loader.axes import axes_of
 from loader.batch import fixed_batch, input_shapes
 from loader.codegen import generate
 from loader.deploy import deploy
@@ -178,7 +179,8 @@ def _generated(
     given = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
     inputs = _settled(input_shapes(net, given, plugins.rules, learned))
     planned = plan(net, blobs(net, dump), inputs, plugins.rules)
-    made = generate(planned, name, plugins.sources(net))
+    axes = axes_of(net, inputs, plugins.rules, learned)
+    made = generate(planned, name, plugins.sources(net), axes)
     fused = {part: step.layer for step in planned.steps for part in step.fused}
     return Conversion(
         source=made.source,

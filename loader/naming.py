@@ -36,15 +36,20 @@ class Names:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
+        # the number up to which all of a stem's are taken, so that nobody counts from 1 again
+        self._numbers: dict[str, int] = {}
+        self._stems: dict[str, str] = {}
 
     def new(self, name: str) -> str:
         """An identifier for `name` that nobody has yet."""
-        text = stem = identifier(name)
-        number = 1
+        stem = identifier(name)
+        number = self._numbers.get(stem, 1)
+        text = stem if number == 1 else f"{stem}_{number}"
         while text in self._taken:
             number += 1
             text = f"{stem}_{number}"
         self._taken.add(text)
+        self._numbers[stem], self._stems[text] = number, stem
         return text
 
     def take(self, text: str) -> str:
@@ -55,6 +60,7 @@ class Names:
     def free(self, text: str) -> None:
         """Hand it out again."""
         self._taken.discard(text)
+        self._numbers.pop(self._stems.get(text, text), None)
 
     def has(self, text: str) -> bool:
         """Whether somebody has it."""

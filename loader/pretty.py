@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 WIDTH = 100
+# a space at which no line is broken
+FIRM = "\N{NO-BREAK SPACE}"
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -20,14 +22,14 @@ def statement(target: str, text: str, indent: int, note: str = "") -> list[str]:
 
 
 def comment(text: str, space: str, docstring: bool = False) -> list[str]:
-    """A docstring; broken at spaces where it is long."""
+    """A docstring; broken at spaces where it is long, but for FIRM ones."""
     words, lines, line = text.split(" "), [], space + ('"""' if docstring else "# ")
     start = len(line)
     for word in words:
         if len(line) + len(word) > WIDTH - 3 and len(line) > start:
             lines.append(line.rstrip())
             line, start = space, len(space)
-        line += word + " "
+        line += word.replace(FIRM, " ") + " "
     lines.append(line.rstrip())
     if docstring and len(lines) == 1:
         return [lines[0] + '"""']

@@ -76,12 +76,15 @@ class _Tracer(fx.Tracer):
 
     def __init__(self, caffe: CaffeMap) -> None:
         super().__init__()
+        # a statement's block counts like the module of a layer in it
         paths = [path for path in caffe.modules.values() if path]
+        paths += [
+            f"{place.rpartition('@')[0]}."
+            for places in caffe.statements.values()
+            for place in places
+        ]
         self.inner = {
             path.rsplit(".", depth)[0] for path in paths for depth in range(1, path.count(".") + 1)
-        }
-        self.inner |= {
-            place.rpartition("@")[0] for places in caffe.statements.values() for place in places
         } - {""}
         self.lines = {
             int(place.rpartition("@")[2])
@@ -93,17 +96,21 @@ class _Tracer(fx.Tracer):
         self.calls: dict[str, list[fx.Node]] = {}
         self.file = ""
         self.path: list[str] = []
-        self.counts: dict[str, int] = {}
+        # of a module that has several (tied branches): those that it was not called by yet
+        self.names: dict[nn.Module, list[str]] = {}
 
     def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
         self.file = type(root).forward.__code__.co_filename
+        for name, module in root.named_modules(remove_duplicate=False):
+            self.names.setdefault(module, []).append(name)
         return super().trace(root, concrete_args)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return module_qualified_name not in self.inner
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        path = self.path_of_module(m)
+        names = self.names[m]
+        path = names.pop(0) if len(names) > 1 else names[0]
         self.path.append(path)
         found = super().call_module(m, forward, args, kwargs)
         self.path.pop()

@@ -1,11 +1,14 @@
 """What Caffe computes and torch has no module for: classes that are written into a net's model.py.
 
-Each file imports torch only, and each name here stands alone but for those named beside it.
+Each file imports torch and the standard library only (what a name uses of the latter goes into
+model.py with it), and each name here stands alone but for those named beside it.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -138,6 +141,38 @@ def sources(names: set[str]) -> list[str]:
         wanted.update(OPS[name][1])
     files = sorted({OPS[name][0] for name in wanted})
     return [text for file in files for name, text in _definitions(file).items() if name in wanted]
+
+
+def imports(texts: Sequence[str]) -> dict[str, set[str]]:
+    """Of the standard library, what these sources of ops use: module -> names, none for itself."""
+    used = {
+        node.id
+        for text in texts
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Name)
+    }
+    found: dict[str, set[str]] = {}
+    for file in sorted({file for file, _ in OPS.values()}):
+        for name, (module, member) in _imported(file).items():
+            if name in used:
+                found.setdefault(module, set()).update({member} - {""})
+    return found
+
+
+@cache
+def _imported(file: str) -> dict[str, tuple[str, str]]:
+    """Name -> (module, its member of this name or ""), of the standard library."""
+    found = {}
+    for node in ast.parse((HERE / f"{file}.py").read_text()).body:
+        if isinstance(node, ast.Import):
+            found.update({item.name: (item.name, "") for item in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            found.update({item.name: (str(node.module), item.name) for item in node.names})
+    return {
+        name: place
+        for name, place in found.items()
+        if place[0].split(".")[0] in sys.stdlib_module_names - {"__future__"}
+    }
 
 
 def _first(node: ast.ClassDef | ast.FunctionDef) -> int:

@@ -1,0 +1,430 @@
+"""Runs of units that stand in a net more than once, alike but for channels, strides and slice points.
+
+Every run is known by a hash of what its units are and how they are wired; equal ones make a group.
+The work grows with the number of units: no run is longer than a limit, and none is followed further
+than it can still close.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from loader.plan import Value
+from loader.units import Unit, free_values, joins
+
+SHORTEST, LONGEST, MOST_VALUES = 4, 96, 3
+# lines of a class that are not a layer's
+OVERHEAD = 8
+# a call with several values is harder to read: it must save more
+LEAST_OF_SEVERAL = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """`length` units from `start` on."""
+
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first unit behind it."""
+        return self.start + self.length
+
+
+Groups = Mapping[int, list[Run]]
+
+
+class Wires:
+    """Who makes and who reads each value of these units; `ends` are read after the last one.
+
+    `tokens`: equal numbers for units that are alike. `alone`: units that are in no block.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        ends: Sequence[Value],
+        tokens: Sequence[object],
+        alone: Sequence[bool],
+    ) -> None:
+        self.units, self.alone = units, alone
+        self.maker = {
+            value: (at, number)
+            for at, unit in enumerate(units)
+            for number, value in enumerate(unit.outputs)
+        }
+        self.last: dict[Value, int] = {}
+        for at, unit in enumerate(units):
+            self.last.update((value, at) for value in unit.inputs)
+        self.last.update((value, len(units)) for value in ends)
+        self.joins = [joins(unit) for unit in units]
+        self.free = [free_values(unit) for unit in units]
+        numbers: dict[object, int] = {}
+        self.tokens = [numbers.setdefault(item, len(numbers)) for item in tokens]
+        counts = Counter(self.tokens)
+        # what stands there once is part of no repeat
+        self.lonely = [alone[at] or counts[number] == 1 for at, number in enumerate(self.tokens)]
+        self.reads = [[self.maker.get(value, (-1, 0)) for value in unit.inputs] for unit in units]
+        self.lowest = [min((at for at, _ in places), default=len(units)) for places in self.reads]
+        # of a unit that reads nothing from before the run
+        self.inner = [
+            hash((number, *((at - place, which) for place, which in places)))
+            for at, (number, places) in enumerate(zip(self.tokens, self.reads, strict=True))
+        ]
+
+    def borders(self, run: Run) -> tuple[list[Value], list[Value]]:
+        """(values that go in, values that come out) in the order of their first use."""
+        part = self.units[run.start : run.end]
+        inside = {value for unit in part for value in unit.outputs}
+        entries = dict.fromkeys(v for unit in part for v in unit.inputs if v not in inside)
+        out = [v for unit in part for v in unit.outputs if self.last.get(v, -1) >= run.end]
+        return list(entries), out
+
+    def part(self, run: Run) -> Sequence[Unit]:
+        """Its units."""
+        return self.units[run.start : run.end]
+
+    def more_values(self, run: Run) -> int:
+        """How many values go in and come out beyond one and one."""
+        entries, leaving = self.borders(run)
+        return len(entries) + len(leaving) - 2
+
+    def connected(self, run: Run) -> bool:
+        """Whether the run is in one piece: not two chains that happen to stand side by side."""
+        pieces: dict[Value, int] = {}
+        root = list(range(run.length))
+
+        def find(at: int) -> int:
+            while root[at] != at:
+                root[at] = at = root[root[at]]
+            return at
+
+        for at, unit in enumerate(self.part(run)):
+            for value in (*unit.inputs, *unit.outputs):
+                root[find(pieces.setdefault(value, at))] = find(at)
+        return len({find(at) for at in range(run.length)}) == 1
+
+    def periodic(self, run: Run) -> bool:
+        """Whether it is a chain of shorter runs that are alike."""
+        own = self.tokens[run.start : run.end]
+        return any(
+            run.length % period == 0
+            and own[period:] == own[:-period]
+            # not side by side
+            and min(self.lowest[run.start + period : run.end]) >= run.start
+            for period in range(1, run.length // 2 + 1)
+        )
+
+
+def saved(runs: Sequence[Run]) -> float:
+    """Lines in __init__, and as many in forward, if these become blocks of one class."""
+    return (len(runs) - 1) * runs[0].length - len(runs) - OVERHEAD
+
+
+def single(wires: Wires) -> Groups:
+    """Runs of one value in and one out that join branches, or hold a depthwise convolution."""
+    found: dict[int, list[Run]] = {}
+    ahead = _next(wires.joins)
+    for start in range(len(wires.units)):
+        if ahead[start] < start + LONGEST:
+            for length, digest in _closed(wires, start):
+                found.setdefault(digest, []).append(Run(start, length))
+    return _repeated(found)
+
+
+def _next(marked: Sequence[bool]) -> list[int]:
+    """Where the next marked unit is, from each one on."""
+    found = [len(marked) + LONGEST] * (len(marked) + 1)
+    for at in range(len(marked) - 1, -1, -1):
+        found[at] = at if marked[at] else found[at + 1]
+    return found
+
+
+def _closed(wires: Wires, start: int) -> Iterator[tuple[int, int]]:
+    """(length, hash) of every such run from `start`; not of two of them, one behind the other."""
+    units, last = wires.units, wires.last
+    stop = min(start + LONGEST, len(units))
+    entry: Value | None = None
+    latest, digest, worth, whole, twice = -1, 0, False, False, False
+    for at in range(start, stop):
+        # values that leave here: nothing closes any more
+        if wires.lonely[at] or latest >= stop:
+            return
+        if wires.lowest[at] >= start:
+            digest = hash((digest, wires.inner[at]))
+            again = False
+        else:
+            outside = {
+                value
+                for value, (place, _) in zip(units[at].inputs, wires.reads[at], strict=True)
+                if place < start
+            }
+            entry = entry or next(iter(outside))
+            if outside != {entry}:
+                return
+            wiring = [
+                (at - place, which) if place >= start else (0, 0)
+                for place, which in wires.reads[at]
+            ]
+            digest = hash((digest, wires.tokens[at], *wiring))
+            again = True
+        # what reads the entry belongs to what came before: nothing was whole yet
+        whole, twice = (False, False) if again else (whole, twice or (whole and wires.joins[at]))
+        worth = worth or wires.joins[at]
+        if twice and entry is not None and last[entry] <= at:
+            return
+        made = units[at].outputs
+        if len(made) == 1 and last.get(made[0], -1) > at and latest <= at and worth and entry:
+            whole = True
+            if at - start + 1 >= SHORTEST and not twice:
+                yield at - start + 1, digest
+        latest = max([latest, *(last.get(value, -1) for value in made)])
+
+
+def several(wires: Wires, least: int) -> Groups:
+    """Runs of `least` to six values in and out together, in one piece, that fork or join."""
+    found: dict[int, list[Run]] = {}
+    readers = Counter(value for unit in wires.units for value in set(unit.inputs))
+    ahead = _next(
+        [
+            joins or any(readers[value] > 1 for value in unit.inputs)
+            for joins, unit in zip(wires.joins, wires.units, strict=True)
+        ]
+    )
+    for start, longest in enumerate(_limits(wires)):
+        if ahead[start] < start + longest:
+            for length, digest in _open(wires, start, longest, least):
+                found.setdefault(digest, []).append(Run(start, length))
+    return {
+        digest: runs
+        for digest, runs in _repeated(found).items()
+        if saved(runs) >= LEAST_OF_SEVERAL and _side_by_side(runs) and _worth(wires, runs[0])
+    }
+
+
+def _limits(wires: Wires) -> list[int]:
+    """How long a run from each unit may be: not beyond the place where it begins again."""
+    limits = _lengths_of_repeats(wires.tokens)
+    following: dict[tuple[int, ...], int] = {}
+    for start in range(len(wires.units) - 1, -1, -1):
+        begins = tuple(wires.inner[start : start + SHORTEST])
+        gap = following.get(begins, start) - start
+        following[begins] = start
+        one, other = start + gap, start + 2 * gap
+        if 0 < gap < limits[start] and wires.inner[start:one] == wires.inner[one:other]:
+            limits[start] = gap
+    return limits
+
+
+def _lengths_of_repeats(tokens: Sequence[int]) -> list[int]:
+    """Of each place, a length that nothing exceeds which begins there and stands elsewhere as well.
+
+    By doubling: the next 1, 2, 4, 8 ... tokens have a number, equal for equal ones.
+    """
+    limits = [1] * len(tokens)
+    numbers, length = list(tokens), 1
+    while length < LONGEST and numbers:
+        counts = Counter(numbers)
+        for at, number in enumerate(numbers):
+            if counts[number] > 1:
+                limits[at] = min(2 * length - 1, LONGEST)
+        known: dict[tuple[int, int], int] = {}
+        numbers = [
+            known.setdefault(pair, len(known))
+            for pair in zip(numbers, numbers[length:], strict=False)
+        ]
+        length *= 2
+    return limits
+
+
+def _side_by_side(runs: Sequence[Run]) -> bool:
+    """No two overlap: where they do, a shorter run is what repeats."""
+    return all(one.end <= other.start for one, other in pairwise(runs))
+
+
+def _worth(wires: Wires, run: Run) -> bool:
+    return _forks(wires, run) and wires.connected(run) and not wires.periodic(run)
+
+
+def tied(wires: Wires, shared: Sequence[bool]) -> Groups:
+    """Runs whose parameters are the same ones, as in a siamese net; `shared`: units that have such."""
+    found: dict[int, list[Run]] = {}
+    for start, longest in sorted(_branches(wires, shared).items()):
+        for length, digest in _open(wires, start, longest, 0):
+            found.setdefault(digest, []).append(Run(start, length))
+    return _repeated(found)
+
+
+def _branches(wires: Wires, shared: Sequence[bool]) -> dict[int, int]:
+    """Where branches that are alike may begin -> how long they may be: as far as to the next one.
+
+    At the first unit with shared parameters, or a little before it, where all are alike as well.
+    """
+    places: dict[int, list[int]] = {}
+    for at, token in enumerate(wires.tokens):
+        if shared[at]:
+            places.setdefault(token, []).append(at)
+    found: dict[int, int] = {}
+    for own in places.values():
+        if len(own) > 1 and (before := _alike_before(wires, own, shared)) is not None:
+            longest = max(other - one for one, other in pairwise(own))
+            found.update((at - less, longest) for at in own for less in range(before + 1))
+    return found
+
+
+def _alike_before(wires: Wires, own: Sequence[int], shared: Sequence[bool]) -> int | None:
+    """How many units in front of these are alike too; None if one of those has shared parameters."""
+    first, second = own[:2]
+    for less in range(1, min(SHORTEST, first + 1, second - first)):
+        if wires.tokens[first - less] != wires.tokens[second - less]:
+            return less - 1
+        if shared[first - less]:
+            return None
+    return min(SHORTEST, first + 1, second - first) - 1
+
+
+def _open(wires: Wires, start: int, longest: int, least: int) -> Iterator[tuple[int, int]]:
+    """(length, hash) of every run from `start` that few values enter and leave."""
+    units, last = wires.units, wires.last
+    stop = min(start + longest, len(units))
+    entries: dict[Value, int] = {}
+    leaving: set[Value] = set()
+    digest, kept = 0, 0
+    for at in range(start, stop):
+        if wires.lonely[at]:
+            return
+        unit = units[at]
+        if wires.lowest[at] >= start:
+            digest = hash((digest, wires.inner[at]))
+        else:
+            wiring = []
+            for value, (place, which) in zip(unit.inputs, wires.reads[at], strict=True):
+                inside = place >= start
+                wiring.append((at - place if inside else 0, which if inside else 0))
+                if not inside:
+                    wiring.append((-1, entries.setdefault(value, len(entries))))
+            digest = hash((digest, wires.tokens[at], *wiring))
+        made = [value for value in unit.outputs if last.get(value, -1) > at]
+        # what is read behind the longest run leaves all of them
+        kept += sum(last[value] >= stop for value in made)
+        if len(entries) > MOST_VALUES or kept > MOST_VALUES:
+            return
+        leaving.difference_update(value for value in unit.inputs if last[value] == at)
+        leaving.update(made)
+        few = 0 < len(leaving) <= MOST_VALUES and len(entries) + len(leaving) >= least
+        if at - start + 1 >= SHORTEST and entries and few:
+            places = sorted(map(wires.maker.__getitem__, leaving))
+            own = [(place - start, which) for place, which in places]
+            yield at - start + 1, hash((digest, *own))
+
+
+def _forks(wires: Wires, run: Run) -> bool:
+    """It joins branches, or what goes in or is made there has several readers."""
+    if any(wires.joins[run.start : run.end]):
+        return True
+    readers = Counter(v for unit in wires.units[run.start : run.end] for v in set(unit.inputs))
+    return max(readers.values()) > 1
+
+
+def _repeated(found: Mapping[int, list[Run]]) -> dict[int, list[Run]]:
+    return {digest: runs for digest, runs in found.items() if len(runs) > 1}
+
+
+def apart(runs: Sequence[Run], taken: Sequence[int]) -> list[Run]:
+    """From left to right, those that do not overlap."""
+    found: list[Run] = []
+    for run in runs:
+        free = not found or run.start >= found[-1].end
+        if free and not any(taken[run.start : run.end]):
+            found.append(run)
+    return found
+
+
+Saving = Callable[[Sequence[Run]], float]
+Score = Callable[[Sequence[Run], float], float]
+
+
+def chosen(
+    groups: Groups, number: int, worth_of: Saving, score: Score, most: int = 2
+) -> Iterator[list[Run]]:
+    """The repeats to fold, of `number` units: again and again the one of the highest score.
+
+    `worth_of`: what a repeat is worth, by the numbers; `score` looks closer and says between 0 and
+    `most` times as much. A unit is in one repeat.
+    """
+    choice = _Choice(groups, number, worth_of, score, most)
+    while runs := choice.best():
+        yield runs
+        choice.take(runs)
+
+
+class _Choice:
+    """Groups in a heap by the most that they could score; looked at closer only where that is needed."""
+
+    def __init__(
+        self, groups: Groups, number: int, worth_of: Saving, score: Score, most: int
+    ) -> None:
+        self.groups, self.worth_of, self.score, self.most = (
+            list(groups.values()),
+            worth_of,
+            score,
+            most,
+        )
+        self.taken = bytearray(number)
+        # start -> the groups that have a run there
+        self.starting: dict[int, list[int]] = {}
+        for at, runs in enumerate(self.groups):
+            for run in runs:
+                self.starting.setdefault(run.start, []).append(at)
+        self.longest = max((runs[0].length for runs in self.groups), default=0)
+        # of each group: the runs that are still there, and their score once it is known
+        self.left: list[list[Run]] = [[] for _ in self.groups]
+        self.scores: dict[int, float] = {}
+        self.heap: list[tuple[float, int]] = []
+        self.bounds: dict[int, float] = {}
+        for at in range(len(self.groups)):
+            self._renew(at)
+
+    def best(self) -> list[Run]:
+        """The runs of the highest score, of the first such group; [] where none is above 0."""
+        best: tuple[float, int] | None = None
+        seen: list[tuple[float, int]] = []
+        while self.heap and (best is None or self.heap[0] <= best):
+            bound, at = heappop(self.heap)
+            # of a group that has lost runs since
+            if self.bounds.get(at) != bound:
+                continue
+            seen.append((bound, at))
+            if at not in self.scores:
+                self.scores[at] = self.score(self.left[at], self.worth_of(self.left[at]))
+            if self.scores[at] > 0 and (best is None or (-self.scores[at], at) < best):
+                best = (-self.scores[at], at)
+        for item in seen:
+            heappush(self.heap, item)
+        return self.left[best[1]] if best else []
+
+    def take(self, runs: Sequence[Run]) -> None:
+        """These units are in a block now."""
+        touched: set[int] = set()
+        for run in runs:
+            self.taken[run.start : run.end] = b"\1" * run.length
+            for start in range(max(0, run.start - self.longest), run.end):
+                touched.update(self.starting.get(start, ()))
+        for at in sorted(touched):
+            self._renew(at)
+
+    def _renew(self, at: int) -> None:
+        self.scores.pop(at, None)
+        runs = self.left[at] = apart(self.groups[at], self.taken)
+        worth = self.worth_of(runs) if len(runs) > 1 else 0
+        bound = -self.most * worth
+        if worth <= 0:
+            self.bounds.pop(at, None)
+        elif self.bounds.get(at) != bound:
+            self.bounds[at] = bound
+            heappush(self.heap, (bound, at))

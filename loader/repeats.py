@@ -208,15 +208,17 @@ def several(wires: Wires, least: int) -> Groups:
 
 
 def _limits(wires: Wires) -> list[int]:
-    """How long a run from each unit may be: not beyond the place where it begins again."""
+    """How long a run from each unit may be: no longer than what is only said again and again."""
     limits = _lengths_of_repeats(wires.tokens)
     following: dict[tuple[int, ...], int] = {}
     for start in range(len(wires.units) - 1, -1, -1):
         begins = tuple(wires.inner[start : start + SHORTEST])
         gap = following.get(begins, start) - start
         following[begins] = start
-        one, other = start + gap, start + 2 * gap
-        if 0 < gap < limits[start] and wires.inner[start:one] == wires.inner[one:other]:
+        one, other = start + limits[start], start + gap
+        own, shifted = wires.inner[start:one], wires.inner[other : other + limits[start]]
+        # each longer run would overlap the next one of its kind
+        if 0 < gap < limits[start] and own == shifted:
             limits[start] = gap
     return limits
 

@@ -69,15 +69,15 @@ def dpn92() -> str:
 
 
 def pspnet(heads: int = 1) -> str:
-    """Pools of four sizes, each brought back to the map's; `heads` on several resolutions."""
+    """Pools of four sizes, each brought back to the map's, in `heads` one behind the other."""
     net = Builder("PSPNet", (1, 3, 96, 96))
     part = _normalised(net)
     top = part("conv1_1_3x3_s2", "data", 8, 3, 2)
     ends = []
     for head in range(heads):
         stage = f"conv{5 - head}_3"
-        side = 48 >> head
-        top = part(f"{stage}_1x1", top, 16, 1, 2 if head else 1)
+        side = 48
+        top = part(f"{stage}_1x1", top, 16)
         pools = [top]
         for number, bins in ((1, 1), (2, 2), (3, 3), (6, 6)):
             name = f"{stage}_pool{number}"

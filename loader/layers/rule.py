@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 
@@ -26,6 +27,10 @@ NO_EFFECT = {
     "weight_filler", "bias_filler", "filler", "engine", "force_nd_im2col", "stable_prod_grad",
     "moving_average_fraction", "debug_info", "share_in_parallel", "dropout_ratio_for_training",
 }  # fmt: skip
+
+
+# float32's, with all of their digits
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38
 
 
 class Refused(ValueError):
@@ -89,7 +94,7 @@ class Params:
         return self._message.boolean(name, default)
 
     def number(self, name: str, default: float = 0.0) -> float:
-        """A float, as the text has it (Caffe rounds it to float32)."""
+        """A float, as the text has it (Caffe rounds it to float32), and no digits that say nothing."""
         self._once(name)
         return _finite(name, self._message.text(name, repr(default)))
 
@@ -141,7 +146,20 @@ def _finite(name: str, text: str) -> float:
     value = number(text)
     if not math.isfinite(value):
         raise Refused(f"{name}: {text}; only finite numbers are converted")
-    return value
+    return short(value)
+
+
+def short(value: float) -> float:
+    """1e-05 for 9.999999747378752e-06: the decimal of up to six digits that is the same float32.
+
+    Caffe's parameters are float32, and so printed with all digits by what writes a definition from a
+    file. Of decimals with six digits no two are one float32 (FLT_DIG): to Caffe both are one number.
+    """
+    if not SMALLEST <= abs(value) <= LARGEST:
+        return value
+    word = str(np.float32(value))
+    digits = Decimal(word).normalize().as_tuple().digits
+    return float(word) if len(digits) <= 6 else value
 
 
 def plain(message: Message) -> dict[str, object]:
@@ -163,7 +181,7 @@ def _scalar(item: Field) -> object:
         return text
     if text in ("true", "false"):
         return text == "true"
-    for kind in (integer, number):
+    for kind in (integer, lambda word: short(number(word))):
         try:
             return kind(text)
         except ValueError:

@@ -109,7 +109,11 @@ def shared_names_of(names: Sequence[Sequence[str]]) -> tuple[list[str], list[str
 
     `conv1`, `ip1` and `a`, `b` of `conv1_a`, `ip1_a` and `conv1_b`, `ip1_b`. No mark is "".
     """
-    stems = [_common(column) for column in zip(*names, strict=True)]
+    columns = list(zip(*names, strict=True))
+    stems = [_common(column) for column in columns]
+    # `rpn` of `rpn_p5` and `rpn_p4`, if all are told apart by that
+    whole = [_whole_words(stem, column) for stem, column in zip(stems, columns, strict=True)]
+    stems = whole if len(set(whole)) == len(set(stems)) else stems
     marks = []
     for part in names:
         rests = {
@@ -125,6 +129,12 @@ def _common(names: Sequence[str]) -> str:
     if not found[:1].isalpha():
         found = os.path.commonprefix([name[::-1] for name in names])[::-1].strip("/_-.")
     return found if found[:1].isalpha() else ""
+
+
+def _whole_words(stem: str, names: Sequence[str]) -> str:
+    """The stem without the beginning of a word that goes on in one of the names."""
+    cut = any(name.startswith(stem) and name[len(stem) :][:1].isalnum() for name in names)
+    return re.sub(r"[/_.-]+[^/_.-]*$", "", stem) if cut else stem
 
 
 def _word(unit: Unit) -> str:

@@ -1,4 +1,8 @@
-"""The well-known nets in small through real Caffe: every layer agrees, blocks folded or not."""
+"""The well-known nets in small through real Caffe: every layer agrees, blocks folded or not.
+
+Those of tests/well_known.py have all of their layers: blocks of several values, blocks in blocks, and
+branches that are one module.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,18 @@ from tests.layers.nets import SmallNet
 from tests.layers.test_layers import check
 from tests.random_weights import shapes_of
 from tests.structures import STRUCTURES
+from tests.well_known import NETS as WELL_KNOWN
+from tests.well_known import hourglass
 
+# of layers that stock Caffe has
+WHOLE = ("dpn92", "openpose", "fpn", "siamese", "triplet", "siamese_residual")
 NETS = {
     name: SmallNet(name, "", make(), shapes_of(net_from_text(make(), name)))
-    for name, make in STRUCTURES.items()
+    for name, make in {
+        **STRUCTURES,
+        **{name: WELL_KNOWN[name] for name in WHOLE},
+        "hourglass": lambda: hourglass(stacks=2),
+    }.items()
 }
 
 

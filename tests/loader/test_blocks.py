@@ -205,7 +205,8 @@ def test_labels_are_whole_words(names: list[list[str]], labels: list[str]) -> No
     [
         ([["conv1", "feat"], ["conv1_p", "feat_p"]], ["conv1", "feat"], ["", "p"]),
         ([["one/c", "one/d"], ["two/c", "two/d"]], ["c", "d"], ["one", "two"]),
-        ([["rpn_p5", "cls_p5"], ["rpn_p4", "cls_p4"]], ["rpn_p", "cls_p"], ["5", "4"]),
+        ([["rpn_p5", "cls_p5"], ["rpn_p4", "cls_p4"]], ["rpn", "cls"], ["p5", "p4"]),
+        ([["c1_1a", "c1_2a"], ["c1_1b", "c1_2b"]], ["c1_1", "c1_2"], ["a", "b"]),
         ([["1", "2"], ["3", "4"]], ["", ""], ["", ""]),
     ],
 )

@@ -271,7 +271,12 @@ def test_memory_is_released_on_the_way() -> None:
     assert body.splitlines()[1:] == [
         "        x = 2.0 * x  # 1 x 2 x 8 x 8",
         "        x = 2.0 * x",
-        *["        y = 2.0 * x", "        y = 2.0 * y", "        y = 2.0 * y", "        y = 2.0 * y"],
+        *[
+            "        y = 2.0 * x",
+            "        y = 2.0 * y",
+            "        y = 2.0 * y",
+            "        y = 2.0 * y",
+        ],
         "        return x + y",
     ]
 

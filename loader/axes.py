@@ -10,27 +10,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from loader.batch import batch_of, same_but_for, with_batch
+from loader.batch import RECURRENT, batch_of, fixed_batch, same_but_for, with_batch
 from loader.graph import Net
 from loader.layers import LAYERS
 from loader.layers.rule import Rule, Shape, Site, Written
 from loader.naming import unique
-from loader.plan import BlobShapes, Outline, outline, python_type
+from loader.plan import BlobShapes, Outline, known_python, outline, python_type
 
 Words = tuple[str, ...]
-RECURRENT = ("LSTM", "RNN")
 ROW = "K"
 # types (`Python:Layer` of a Python layer) whose tops have as many rows as the data asks for, and the
 # axis that counts them
-ROWS = {"DetectionOutput": 2, "Filter": 0, "Proposal": 0}
+ROWS = {
+    "DetectionOutput": 2,
+    "Filter": 0,
+    "Proposal": 0,
+    "Python:ProposalLayer": 0,
+    "YoloDetectionOutput": 2,
+    "Yolov3DetectionOutput": 2,
+}
 
 
 @dataclass
 class Axes:
-    """`inputs`: blob -> its axes; `tops`: unique layer name -> those of each top."""
+    """`inputs`: blob -> its axes; `tops`: unique layer name -> those of each top.
+
+    `batch`: as loader.batch.fixed_batch says it.
+    """
 
     inputs: dict[str, Words] = field(default_factory=dict)
     tops: dict[str, list[Words]] = field(default_factory=dict)
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,11 @@ def axes_of(
             _words(shape or (), list(zip(trials, others, strict=True)))
             for shape, *others in columns
         ]
-    return Axes(inputs, tops)
+    if any(layer.type in RECURRENT for layer in net.layers):
+        batch = fixed_batch(net, shapes, plugins, blobs)
+    else:
+        batch = None if "N" in {trial.letter for trial in trials} else batch_of(shapes)
+    return Axes(inputs, tops, batch)
 
 
 def _trials(
@@ -89,25 +103,19 @@ def _rows(
     plugins: Mapping[str, Rule] | None,
     blobs: BlobShapes | None,
 ) -> Iterator[_Trial]:
-    """The net with a row more wherever the data says how many there are."""
-    kinds = [
-        next((kind for kind in (python_type(layer), layer.type) if kind in ROWS), "")
-        for layer in net.layers
-    ]
+    """The net with a row more wherever the data says how many there are; for each number of them."""
     rules = {**LAYERS, **(plugins or {})}
-    sizes = {
-        top[ROWS[kind]]
-        for kind, tops in zip(kinds, base.tops.values(), strict=True)
-        for top in tops
-        if kind and top
-    }
-    if len(sizes) != 1:
-        return
-    grown = {kind: _grown(rules[kind], ROWS[kind]) for kind in {*kinds} - {""} if kind in rules}
-    found = outline(net, shapes, {**(plugins or {}), **grown}, blobs)
-    if len(found.refused) <= len(base.refused):
-        size = sizes.pop()
-        yield _Trial(ROW, size, size + 1, shapes, found)
+    grown: dict[int, dict[str, Rule]] = {}
+    for layer, tops in zip(net.layers, base.tops.values(), strict=True):
+        for kind in (python_type(layer), layer.type):
+            rule = rules.get(kind) or known_python(layer)
+            if kind in ROWS and rule and tops and tops[0]:
+                size = tops[0][ROWS[kind]]
+                grown.setdefault(size, {})[kind] = _grown(rule, ROWS[kind])
+    for size, more in grown.items():
+        found = outline(net, shapes, {**(plugins or {}), **more}, blobs)
+        if len(found.refused) <= len(base.refused):
+            yield _Trial(ROW, size, size + 1, shapes, found)
 
 
 def _sizes(
@@ -167,7 +175,7 @@ def _word(size: int, trials: Sequence[tuple[_Trial, int]]) -> str:
     """`N`, `6N`, `TN`, or the number where no letter divides it."""
     changed = [(trial, other) for trial, other in trials if other != size]
     # how many rows the data leaves is no multiple of how many there were
-    changed = [item for item in changed if item[0].letter == ROW] or changed
+    changed = [item for item in changed if item[0].letter == ROW][:1] or changed
     letters, count = "", size
     for trial, other in changed:
         if count % trial.size or other * trial.size != size * trial.other:

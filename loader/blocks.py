@@ -29,7 +29,7 @@ from loader.ops import OPS
 from loader.plan import Plan, Step, Value
 from loader.repeats import (
     LEAST_OF_SEVERAL,
-    Groups,
+    Group,
     Run,
     Wires,
     chosen,
@@ -43,6 +43,9 @@ from loader.units import Block, BlockClass, Unit, steps_of, token
 MOST_PARAMETERS = 12
 # what blocks of several values save, against those of one
 AS_MUCH_AS_SINGLE = 1 / 3
+
+
+Find = Callable[[Wires], list[Group]]
 
 
 def fold(plan: Plan) -> list[Unit]:
@@ -80,19 +83,21 @@ def _fold_tied(
     pairs = {key for pair in owners.items() for key in pair}
     shared = [sum(key in pairs for key in _keys(step)) for step in steps]
 
-    def worth_of(runs: Sequence[Run]) -> float:
+    def most(group: Group) -> float:
+        first, times = group.runs[0], len(group.runs) - 1
         # a line for each parameter that is tied
-        own = sum(shared[runs[0].start : runs[0].end])
-        return saved(runs) + (len(runs) - 1) * own / 2 if own else 0
+        own = sum(shared[first.start : first.end])
+        return saved(group.runs) + times * own / 2 if own else 0
 
-    def score(runs: Sequence[Run], worth: float) -> float:
-        one_piece = wires.connected(runs[0])
-        return worth - len(runs) * wires.more_values(runs[0]) if one_piece else 0
+    def score(group: Group, worth: float) -> float:
+        first = group.runs[0]
+        one_piece = wires.connected(first)
+        return worth - len(group.runs) * wires.more_values(first) if one_piece else 0
 
     groups = tied(wires, list(map(bool, shared)))
     folded = _Fold(wires, names, caffe_name)
-    for runs in chosen(groups, len(units), worth_of, score, most=1):
-        of, stems = folded.share(runs)
+    for group in chosen(groups, len(units), most, score):
+        of, stems = folded.share(group.runs)
         _fold_inside(of, owners, dict(zip(of.units, stems, strict=True)))
     return folded.units()
 
@@ -121,20 +126,35 @@ def _fold_repeats(
     uses = Counter(owners.get(key, key) for step in _own(units) for key in _keys(step))
     shared = {key for key, owner in owners.items() if uses[owner] > 1}
     shared |= {owner for owner, count in uses.items() if count > 1}
-    find: Callable[[Wires], Groups] = _layers
+
+    def folded(units: list[Unit], find: Find, names: Names) -> list[Unit]:
+        return _pass(units, ends, shared, names, called, find)
+
+    # blocks of several values cost more to find: only where those of one leave repeats
+    left = names.copy()
+    tried = folded(units, single, left)
+    if _little_repeats(tried):
+        units, names = tried, left
+    else:
+        units = folded(units, _both, names)
     while True:
         before = len(units)
-        units = _pass(units, ends, shared, names, called, find)
-        if len(units) == before and find is _blocks:
+        units = folded(units, _blocks, names)
+        if len(units) == before:
             return units
-        find = _blocks
 
 
-def _layers(wires: Wires) -> Groups:
-    return {**single(wires), **several(wires, least=3)}
+def _little_repeats(units: Iterable[Unit]) -> bool:
+    """Whether hardly a layer is left, outside of blocks, that is like another one."""
+    counts = Counter(token(unit) for unit in units if isinstance(unit, Step))
+    return sum(count for count in counts.values() if count > 1) < LEAST_OF_SEVERAL
 
 
-def _blocks(wires: Wires) -> Groups:
+def _both(wires: Wires) -> list[Group]:
+    return [*single(wires), *several(wires, least=3)]
+
+
+def _blocks(wires: Wires) -> list[Group]:
     return several(wires, least=2)
 
 
@@ -151,7 +171,7 @@ def _pass(
     shared: set[str],
     names: Names,
     called: Called,
-    find: Callable[[Wires], Groups],
+    find: Find,
 ) -> list[Unit]:
     alone = [
         (isinstance(unit, Block) and unit.of.tied)
@@ -162,24 +182,24 @@ def _pass(
     words = list(map(called, units))
     labels: dict[Run, list[str]] = {}
 
-    def plain(run: Run) -> bool:
-        return find is _layers and wires.more_values(run) == 0
+    def most(group: Group) -> float:
+        return 2 * saved(group.runs) * (1 if group.plain else AS_MUCH_AS_SINGLE)
 
-    def score(runs: Sequence[Run], worth: float) -> float:
-        more = wires.more_values(runs[0])
-        single_values = find is _layers and more == 0
-        worth -= len(runs) * more
-        if not single_values and worth < LEAST_OF_SEVERAL:
-            return 0
+    def score(group: Group, bound: float) -> float:
+        runs, worth = group.runs, saved(group.runs)
+        if not group.plain:
+            worth -= len(runs) * wires.more_values(runs[0])
+            if worth < LEAST_OF_SEVERAL or not wires.is_block(runs[0]):
+                return 0
         if len(differences([wires.free[run.start : run.end] for run in runs])) > MOST_PARAMETERS:
             return 0
-        found = labels_of([words[run.start : run.end] for run in runs], not single_values)
+        found = labels_of([words[run.start : run.end] for run in runs], not group.plain)
         labels[runs[0]] = found
-        return worth * (2 if found else 1) * (1 if single_values else AS_MUCH_AS_SINGLE)
+        return bound * worth / saved(runs) / (1 if found else 2)
 
     folded = _Fold(wires, names, called)
-    for runs in chosen(find(wires), len(units), saved, score):
-        folded.replace(runs, labels[runs[0]], plain(runs[0]))
+    for group in chosen(find(wires), len(units), most, score):
+        folded.replace(group.runs, labels[group.runs[0]], group.plain)
     return folded.units()
 
 

@@ -144,7 +144,7 @@ class _Shapes:
             ", ".join(self[value].replace(" ", FIRM) for value in ends)
             for ends in (inputs, outputs)
         ]
-        text = " -> ".join(ends)
+        text = f"{ends[0] or 'no input'} -> {ends[1]}"
         used = {letter for word in re.findall(r"[A-Z]+", text) for letter in word}
         return "; ".join([text, *(LETTERS[letter] for letter in LETTERS if letter in used)])
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from dumper.dumpfile import Dump
 from loader.axes import axes_of
-from loader.batch import fixed_batch, input_shapes
+from loader.batch import input_shapes
 from loader.codegen import generate
 from loader.deploy import deploy
 from loader.errors import BadInput
@@ -209,7 +209,7 @@ def _generated(
         ],
         net=_graph(net, planned.tops),
         tied=dict(planned.tied),
-        batch=fixed_batch(net, inputs, plugins.rules, learned),
+        batch=axes.batch,
         reading=net.reading,
         notes=net.notes,
     )

@@ -40,6 +40,10 @@ class Names:
         self._numbers: dict[str, int] = {}
         self._stems: dict[str, str] = {}
 
+    def copy(self) -> Names:
+        """Names that are handed out from here on, without taking them here."""
+        return Names(self._taken)
+
     def new(self, name: str) -> str:
         """An identifier for `name` that nobody has yet."""
         stem = identifier(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import pairwise
 
@@ -36,7 +36,12 @@ class Run:
         return self.start + self.length
 
 
-Groups = Mapping[int, list[Run]]
+@dataclass(frozen=True)
+class Group:
+    """Runs that are alike; `plain`: of one value in and one out."""
+
+    runs: list[Run]
+    plain: bool = False
 
 
 class Wires:
@@ -94,6 +99,17 @@ class Wires:
         entries, leaving = self.borders(run)
         return len(entries) + len(leaving) - 2
 
+    def is_block(self, run: Run) -> bool:
+        """Whether the run is one piece, forks or joins, and is no chain of shorter ones."""
+        return self._forks(run) and self.connected(run) and not self._periodic(run)
+
+    def _forks(self, run: Run) -> bool:
+        """It joins branches, or what goes in or is made there has several readers."""
+        if any(self.joins[run.start : run.end]):
+            return True
+        readers = Counter(value for unit in self.part(run) for value in set(unit.inputs))
+        return max(readers.values()) > 1
+
     def connected(self, run: Run) -> bool:
         """Whether the run is in one piece: not two chains that happen to stand side by side."""
         pieces: dict[Value, int] = {}
@@ -109,7 +125,7 @@ class Wires:
                 root[find(pieces.setdefault(value, at))] = find(at)
         return len({find(at) for at in range(run.length)}) == 1
 
-    def periodic(self, run: Run) -> bool:
+    def _periodic(self, run: Run) -> bool:
         """Whether it is a chain of shorter runs that are alike."""
         own = self.tokens[run.start : run.end]
         return any(
@@ -126,7 +142,7 @@ def saved(runs: Sequence[Run]) -> float:
     return (len(runs) - 1) * runs[0].length - len(runs) - OVERHEAD
 
 
-def single(wires: Wires) -> Groups:
+def single(wires: Wires) -> list[Group]:
     """Runs of one value in and one out that join branches, or hold a depthwise convolution."""
     found: dict[int, list[Run]] = {}
     ahead = _next(wires.joins)
@@ -134,7 +150,7 @@ def single(wires: Wires) -> Groups:
         if ahead[start] < start + LONGEST:
             for length, digest in _closed(wires, start):
                 found.setdefault(digest, []).append(Run(start, length))
-    return _repeated(found)
+    return [Group(runs, plain=True) for runs in _repeated(found)]
 
 
 def _next(marked: Sequence[bool]) -> list[int]:
@@ -186,8 +202,8 @@ def _closed(wires: Wires, start: int) -> Iterator[tuple[int, int]]:
         latest = max([latest, *(last.get(value, -1) for value in made)])
 
 
-def several(wires: Wires, least: int) -> Groups:
-    """Runs of `least` to six values in and out together, in one piece, that fork or join."""
+def several(wires: Wires, least: int) -> list[Group]:
+    """Runs of `least` to six values in and out together, in parts that fork or join."""
     found: dict[int, list[Run]] = {}
     readers = Counter(value for unit in wires.units for value in set(unit.inputs))
     ahead = _next(
@@ -200,11 +216,11 @@ def several(wires: Wires, least: int) -> Groups:
         if ahead[start] < start + longest:
             for length, digest in _open(wires, start, longest, least):
                 found.setdefault(digest, []).append(Run(start, length))
-    return {
-        digest: runs
-        for digest, runs in _repeated(found).items()
-        if saved(runs) >= LEAST_OF_SEVERAL and _side_by_side(runs) and _worth(wires, runs[0])
-    }
+    return [
+        Group(runs)
+        for runs in _repeated(found)
+        if saved(runs) >= LEAST_OF_SEVERAL and _side_by_side(runs)
+    ]
 
 
 def _limits(wires: Wires) -> list[int]:
@@ -249,17 +265,13 @@ def _side_by_side(runs: Sequence[Run]) -> bool:
     return all(one.end <= other.start for one, other in pairwise(runs))
 
 
-def _worth(wires: Wires, run: Run) -> bool:
-    return _forks(wires, run) and wires.connected(run) and not wires.periodic(run)
-
-
-def tied(wires: Wires, shared: Sequence[bool]) -> Groups:
+def tied(wires: Wires, shared: Sequence[bool]) -> list[Group]:
     """Runs whose parameters are the same ones, as in a siamese net; `shared`: units that have such."""
     found: dict[int, list[Run]] = {}
     for start, longest in sorted(_branches(wires, shared).items()):
         for length, digest in _open(wires, start, longest, 0):
             found.setdefault(digest, []).append(Run(start, length))
-    return _repeated(found)
+    return [Group(runs) for runs in _repeated(found)]
 
 
 def _branches(wires: Wires, shared: Sequence[bool]) -> dict[int, int]:
@@ -325,16 +337,8 @@ def _open(wires: Wires, start: int, longest: int, least: int) -> Iterator[tuple[
             yield at - start + 1, hash((digest, *own))
 
 
-def _forks(wires: Wires, run: Run) -> bool:
-    """It joins branches, or what goes in or is made there has several readers."""
-    if any(wires.joins[run.start : run.end]):
-        return True
-    readers = Counter(v for unit in wires.units[run.start : run.end] for v in set(unit.inputs))
-    return max(readers.values()) > 1
-
-
-def _repeated(found: Mapping[int, list[Run]]) -> dict[int, list[Run]]:
-    return {digest: runs for digest, runs in found.items() if len(runs) > 1}
+def _repeated(found: Mapping[int, list[Run]]) -> list[list[Run]]:
+    return [runs for runs in found.values() if len(runs) > 1]
 
 
 def apart(runs: Sequence[Run], taken: Sequence[int]) -> list[Run]:
@@ -347,53 +351,43 @@ def apart(runs: Sequence[Run], taken: Sequence[int]) -> list[Run]:
     return found
 
 
-Saving = Callable[[Sequence[Run]], float]
-Score = Callable[[Sequence[Run], float], float]
+Saving = Callable[[Group], float]
+Score = Callable[[Group, float], float]
 
 
-def chosen(
-    groups: Groups, number: int, worth_of: Saving, score: Score, most: int = 2
-) -> Iterator[list[Run]]:
+def chosen(groups: Sequence[Group], number: int, most: Saving, score: Score) -> Iterator[Group]:
     """The repeats to fold, of `number` units: again and again the one of the highest score.
 
-    `worth_of`: what a repeat is worth, by the numbers; `score` looks closer and says between 0 and
-    `most` times as much. A unit is in one repeat.
+    `score` is given a group and its `most`, and says between 0 and that. A unit is in one repeat.
     """
-    choice = _Choice(groups, number, worth_of, score, most)
-    while runs := choice.best():
-        yield runs
-        choice.take(runs)
+    choice = _Choice(groups, number, most, score)
+    while group := choice.best():
+        yield group
+        choice.take(group.runs)
 
 
 class _Choice:
     """Groups in a heap by the most that they could score; looked at closer only where that is needed."""
 
-    def __init__(
-        self, groups: Groups, number: int, worth_of: Saving, score: Score, most: int
-    ) -> None:
-        self.groups, self.worth_of, self.score, self.most = (
-            list(groups.values()),
-            worth_of,
-            score,
-            most,
-        )
+    def __init__(self, groups: Sequence[Group], number: int, most: Saving, score: Score) -> None:
+        self.groups, self.most, self.score = groups, most, score
         self.taken = bytearray(number)
         # start -> the groups that have a run there
         self.starting: dict[int, list[int]] = {}
-        for at, runs in enumerate(self.groups):
-            for run in runs:
+        for at, group in enumerate(groups):
+            for run in group.runs:
                 self.starting.setdefault(run.start, []).append(at)
-        self.longest = max((runs[0].length for runs in self.groups), default=0)
-        # of each group: the runs that are still there, and their score once it is known
-        self.left: list[list[Run]] = [[] for _ in self.groups]
+        self.longest = max((group.runs[0].length for group in groups), default=0)
+        # of each group: with the runs that are still there, and its score once it is known
+        self.left = list(groups)
         self.scores: dict[int, float] = {}
         self.heap: list[tuple[float, int]] = []
         self.bounds: dict[int, float] = {}
-        for at in range(len(self.groups)):
+        for at in range(len(groups)):
             self._renew(at)
 
-    def best(self) -> list[Run]:
-        """The runs of the highest score, of the first such group; [] where none is above 0."""
+    def best(self) -> Group | None:
+        """The group of the highest score, the first of several; None where none is above 0."""
         best: tuple[float, int] | None = None
         seen: list[tuple[float, int]] = []
         while self.heap and (best is None or self.heap[0] <= best):
@@ -403,12 +397,12 @@ class _Choice:
                 continue
             seen.append((bound, at))
             if at not in self.scores:
-                self.scores[at] = self.score(self.left[at], self.worth_of(self.left[at]))
+                self.scores[at] = self.score(self.left[at], -bound)
             if self.scores[at] > 0 and (best is None or (-self.scores[at], at) < best):
                 best = (-self.scores[at], at)
         for item in seen:
             heappush(self.heap, item)
-        return self.left[best[1]] if best else []
+        return self.left[best[1]] if best else None
 
     def take(self, runs: Sequence[Run]) -> None:
         """These units are in a block now."""
@@ -422,11 +416,11 @@ class _Choice:
 
     def _renew(self, at: int) -> None:
         self.scores.pop(at, None)
-        runs = self.left[at] = apart(self.groups[at], self.taken)
-        worth = self.worth_of(runs) if len(runs) > 1 else 0
-        bound = -self.most * worth
-        if worth <= 0:
+        runs = apart(self.groups[at].runs, self.taken)
+        self.left[at] = replace(self.groups[at], runs=runs)
+        most = self.most(self.left[at]) if len(runs) > 1 else 0
+        if most <= 0:
             self.bounds.pop(at, None)
-        elif self.bounds.get(at) != bound:
-            self.bounds[at] = bound
-            heappush(self.heap, (bound, at))
+        elif self.bounds.get(at) != -most:
+            self.bounds[at] = -most
+            heappush(self.heap, (-most, at))

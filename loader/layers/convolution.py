@@ -228,9 +228,9 @@ def im2col(site: Site) -> Written:
 
 def _places(size: str, kernel: int, stride: int, pad: int, dilation: int) -> str:
     """How often a kernel fits, as an expression."""
-    less = dilation * (kernel - 1) + 1 - 2 * pad
+    less = dilation * (kernel - 1) + (1 if stride != 1 else 0) - 2 * pad
     text = f"{size} - {less}" if less > 0 else f"{size} + {-less}" if less else size
-    return f"({text}) // {stride} + 1" if stride != 1 else f"{text} + 1"
+    return f"({text}) // {stride} + 1" if stride != 1 else text
 
 
 def inner_product(site: Site) -> Written:

@@ -23,28 +23,18 @@ from loader.block_names import (
     shared_names_of,
     words_of,
 )
+from loader.choice import chosen
 from loader.constructor import parse_call
 from loader.naming import Names, identifier
 from loader.ops import OPS
 from loader.plan import Plan, Step, Value
-from loader.repeats import (
-    LEAST_OF_SEVERAL,
-    Group,
-    Run,
-    Wires,
-    chosen,
-    saved,
-    several,
-    single,
-    tied,
-)
+from loader.repeats import LEAST_OF_SEVERAL, saved, several, single, tied
 from loader.units import Block, BlockClass, Unit, steps_of, token
+from loader.wires import Group, Run, Wires
 
 MOST_PARAMETERS = 12
 # what blocks of several values save, against those of one
 AS_MUCH_AS_SINGLE = 1 / 3
-
-
 Find = Callable[[Wires], list[Group]]
 
 
@@ -56,6 +46,7 @@ def fold(plan: Plan) -> list[Unit]:
     units = _fold_tied(list(plan.steps), ends, owners, names)
     units = _fold_repeats(units, ends, owners, names, caffe_name)
     number_classes(classes_of(units), _classes(plan.steps))
+    _note_uses(units, "")
     renamed = _nest(units)
     plan.tied = [(renamed.get(a, a), renamed.get(b, b)) for a, b in plan.tied]
     return units
@@ -268,13 +259,22 @@ class _Fold:
             for unit in self.wires.part(run):
                 self.names.free(unit.attribute)
         for number, (run, stem) in enumerate(zip(runs, stems, strict=True)):
-            of.uses.append(self.names.new(stem))
             values = [values[number] for values in of.parameters.values()]
             part = list(self.wires.part(run))
-            block = Block(of.uses[-1], of, values, part, *self.wires.borders(run))
+            name = self.names.new(stem)
+            block = Block(name, of, values, part, *self.wires.borders(run))
             if of.tied and number:
                 block.same = self.blocks[runs[0].start]
             self.blocks[run.start] = block
+
+
+def _note_uses(units: Iterable[Unit], path: str, attributes: Iterable[str] = ()) -> None:
+    """Tell each class where in the net it stands, in others too."""
+    names = list(attributes) or [unit.attribute for unit in units]
+    for unit, name in zip(units, names, strict=True):
+        if isinstance(unit, Block):
+            unit.of.uses.append(path + name)
+            _note_uses(unit.of.units, f"{path}{name}.", unit.of.attributes)
 
 
 def _nest(units: Iterable[Unit]) -> dict[str, str]:

@@ -18,7 +18,8 @@ class BlockClass:
     """`units` are those of its first use, `attributes` what each is called inside ("" for none).
 
     `parameters`: name -> its value in each use; `filled`: (unit, slot) -> the parameter that stands
-    there. `words`: what values are called inside. `tied`: all uses have the same parameters.
+    there. `words`: what values are called inside. `uses`: paths in the net. `tied`: all have the same
+    parameters.
     """
 
     name: str

@@ -3,7 +3,7 @@
 - A block is called after what its layers' names have in common and no other block's have
   (`inception_3a`), else by a number.
 - Its class: after the word in that name (`Inception`, `Fire`), else after what it is:
-  `Branch` where all uses share their parameters; `Depthwise`; and by what closes it,
+  `Branch` where the uses share parameters; `Depthwise`; and by what closes it,
   `PyramidPooling`, `Dense`, `Branches` (concatenated), `Hourglass`, `Residual` (added),
   `Maxout` (the larger one), `Gated` (multiplied). A second one of the same name is `Residual2`.
 - Blocks that are one module: `branch`, with what marks each one's layers (`branch_p`).
@@ -148,8 +148,6 @@ def class_name(of: BlockClass, labels: Sequence[str]) -> str:
     word = re.match(r"[A-Za-z]{3,}", labels[0] if labels else "")
     if word and word[0].lower() not in _COMMON:
         return word[0].capitalize()
-    if of.tied:
-        return "Branch"
     if len(of.outputs) > 1:
         return "Branches"
     joins = [unit for unit in of.units if len(unit.inputs) > 1]

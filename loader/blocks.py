@@ -65,13 +65,16 @@ def classes_of(units: Iterable[Unit]) -> dict[BlockClass, None]:
 def _fold_tied(
     units: list[Unit], ends: Sequence[Value], owners: Mapping[str, str], names: Names
 ) -> list[Unit]:
-    """Branches of the same parameters: one class, one module, called once for each."""
+    """Branches that share parameters: one class; one module, where they share all of them."""
     if not owners:
         return units
     steps = list(steps_of(units))
-    tokens = [(_exact(step), tuple(owners.get(key, key) for key in _keys(step))) for step in steps]
-    wires = Wires(units, ends, tokens, [False] * len(units))
     pairs = {key for pair in owners.items() for key in pair}
+    tokens = [
+        (_exact(step), tuple(owners.get(key, key) if key in pairs else "" for key in _keys(step)))
+        for step in steps
+    ]
+    wires = Wires(units, ends, tokens, [False] * len(units))
     shared = [sum(key in pairs for key in _keys(step)) for step in steps]
 
     def most(group: Group) -> float:
@@ -88,7 +91,8 @@ def _fold_tied(
     groups = tied(wires, list(map(bool, shared)))
     folded = _Fold(wires, names, caffe_name)
     for group in chosen(groups, len(units), most, score):
-        of, stems = folded.share(group.runs)
+        part = steps[group.runs[0].start : group.runs[0].end]
+        of, stems = folded.share(group.runs, all(key in pairs for x in part for key in _keys(x)))
         _fold_inside(of, owners, dict(zip(of.units, stems, strict=True)))
     return folded.units()
 
@@ -236,8 +240,11 @@ class _Fold:
             of, runs, [numbered(stem, at) for at, stem in enumerate(stems or [""] * len(runs))]
         )
 
-    def share(self, runs: Sequence[Run]) -> tuple[BlockClass, list[str]]:
-        """A class whose only module stands for each run; and what its layers are called."""
+    def share(self, runs: Sequence[Run], tied: bool) -> tuple[BlockClass, list[str]]:
+        """A class for branches, whose only module stands for all of them if they are `tied`.
+
+        And what its layers are called.
+        """
         part = self.wires.part(runs[0])
         names = [list(map(self.called, self.wires.part(run))) for run in runs]
         stems, marks = shared_names_of(names)
@@ -248,8 +255,7 @@ class _Fold:
                 part, stems, attributes_of(part, "", self.called, False), strict=True
             )
         ]
-        of = BlockClass("", list(part), attributes, *self.wires.borders(runs[0]), tied=True)
-        of.name = class_name(of, [])
+        of = BlockClass("Branch", list(part), attributes, *self.wires.borders(runs[0]), tied=tied)
         of.words = words_of(of, "")
         self._use(of, runs, [f"{of.name.lower()}_{mark}".strip("_") for mark in marks])
         return of, stems

@@ -208,7 +208,7 @@ def plan(
         inputs=made,
         outputs=ends,
         steps=steps,
-        tied=_tied(net, wired, blobs, steps),
+        tied=_tied(net, wired, blobs, steps) + _worked_out(net, wired, blobs, steps),
         input_layers={
             item.name: [value.blob for value in item.outputs]
             for item in wired
@@ -507,4 +507,31 @@ def _tied(
                     found.append((step.key(name), keys[owner][0]))
                 keys.setdefault(place, (step.key(name), array.shape, array.strides))
                 break
+    return found
+
+
+def _worked_out(
+    net: Net,
+    wired: Sequence[_Wired],
+    blobs: Sequence[Sequence[np.ndarray]],
+    steps: Sequence[Step],
+) -> list[tuple[str, str]]:
+    """The same of tensors that are no blobs, but made of shared ones alone: BatchNorm's statistics."""
+    shared = owners(net)
+    index = {item.name: item.index for item in wired}
+    of = {index[name]: step for step in steps for name in (step.layer, *step.fused)}
+    found = []
+    for step in steps:
+        own = [index[name] for name in (step.layer, *step.fused)]
+        places = {(at, number): blob for at in own for number, blob in enumerate(blobs[at])}
+        ends = {place: shared.get(place, (-1, -1)) for place in places}
+        others = {of.get(at) for at, _ in ends.values()}
+        other = others.pop() if len(others) == 1 else None
+        if other is None or any(place[1] != end[1] for place, end in ends.items()):
+            continue
+        alike = step.written.module == other.written.module and step.calls == other.calls
+        for name, array in step.written.tensors.items():
+            made = not any(np.may_share_memory(array, blob) for blob in places.values())
+            if alike and made and name in other.written.tensors:
+                found.append((step.key(name), other.key(name)))
     return found

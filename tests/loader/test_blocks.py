@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from unittest.mock import patch
 
@@ -47,6 +47,7 @@ FOLDED: dict[str, tuple[dict[str, int], int]] = {
     "triplet": ({"Branch": 1}, 45),
     "siamese_residual": ({"Residual": 5, "Branch": 1}, 60),
 }  # fmt: skip
+Activations = Mapping[str, torch.Tensor | list[torch.Tensor]]
 SEVERAL = ["dpn92", "openpose", "hourglass", "fpn", "triplet", "siamese_residual", "pspnet_of_two"]
 
 
@@ -80,6 +81,13 @@ def test_every_source_is_as_ruff_would_write_it(sources: dict[str, str], tmp_pat
     subprocess.run([*ruff, "check", "--isolated", "."], cwd=tmp_path, check=True)
 
 
+def same_activations(found: Activations, wanted: Activations) -> None:
+    assert list(found) == list(wanted)
+    for key, tops in wanted.items():
+        one, other = (x if isinstance(x, list) else [x] for x in (found[key], tops))
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True)), key
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", SEVERAL)
 def test_blocks_compute_what_their_layers_do(name: str) -> None:
@@ -89,15 +97,7 @@ def test_blocks_compute_what_their_layers_do(name: str) -> None:
     x = picture(net)
     for one, other in zip(tensors(module(x)), tensors(flat(x)), strict=True):
         assert torch.equal(one, other)
-    there, plain = activations(module, x), activations(flat, x)
-    assert list(there) == list(plain)
-    for key, tops in plain.items():
-        pairs = (
-            [(there[key], tops)]
-            if isinstance(tops, torch.Tensor)
-            else zip(there[key], tops, strict=True)
-        )
-        assert all(torch.equal(a, b) for a, b in pairs), key
+    same_activations(activations(module, x), activations(flat, x))
 
 
 @torch.no_grad()
@@ -159,14 +159,60 @@ def test_what_is_tied_elsewhere_too_stays_one_parameter() -> None:
     assert set(activations(module, picture(net))) >= {"conv1", "conv1_p", "again"}
 
 
-def test_branches_that_differ_in_a_parameter_are_no_one_module() -> None:
+def test_branches_that_differ_in_a_parameter_are_two_modules_of_one_class() -> None:
     text = NETS["siamese"]()
     at = text.index('name: "conv2_p"')
-    assert "self.branch" in made(text)[1].source
     other = text[:at] + text[at:].replace('"conv2_w"', '"other_w"', 1)
-    _, found, module, _ = made(other)
-    assert module.get_parameter("conv2_p.weight") is not module.get_parameter("conv2.weight")
-    assert module.get_parameter("conv1_p.weight") is module.get_parameter("conv1.weight")
+    net, found, module, blobs = made(other)
+    assert "self.branch_p = Branch()" in found.source
+    assert "self.branch_p.conv1.weight = self.branch.conv1.weight" in found.source
+    paths = {name: str(found.modules[name]) for name in ("conv1", "conv1_p", "conv2", "conv2_p")}
+    own = {name: module.get_parameter(f"{path}.weight") for name, path in paths.items()}
+    assert own["conv1"] is own["conv1_p"] and own["conv2"] is not own["conv2_p"]
+
+
+def siamese_with_statistics(shared: bool) -> str:
+    """Convolution, BatchNorm and Scale, twice; whether the statistics are shared as well."""
+    net, ends = Builder("Pair", (1, 4, 16, 16)), []
+    halves = net.add("pair", "Slice", ["data"], tops=["left", "right"]), "right"
+    for half, mark in zip(halves, "ab", strict=True):
+        blob = half
+        for number in range(3):
+
+            def own(kind: str, count: int, number: int = number) -> str:
+                return " ".join(f'param {{ name: "{kind}{number}_{at}" }}' for at in range(count))
+
+            name = f"conv{number}_{mark}"
+            conv = "convolution_param { num_output: 2 kernel_size: 3 pad: 1 }"
+            net.add(name, "Convolution", [blob], f"{own('conv', 2)} {conv}")
+            net.add(
+                f"bn{number}_{mark}", "BatchNorm", [name], own("bn", 3) if shared else "", [name]
+            )
+            scale = f"{own('scale', 2)} scale_param {{ bias_term: true }}"
+            net.add(f"scale{number}_{mark}", "Scale", [name], scale, [name])
+            blob = net.relu(f"relu{number}_{mark}", name)
+        ends.append(blob)
+    net.total("sum", ends)
+    return net.text
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shared", [True, False])
+def test_statistics_are_shared_where_all_of_their_blobs_are(shared: bool) -> None:
+    net, found, module, blobs = made(siamese_with_statistics(shared))
+    assert found.source.count("self.conv0(x)") == 1
+    assert ("self.branch_b = self.branch_a\n" in found.source) == shared
+    assert module.get_parameter("branch_b.bn0.weight") is module.get_parameter(
+        "branch_a.bn0.weight"
+    )
+    mean, other = (module.get_buffer(f"branch_{x}.bn0.running_mean") for x in "ab")
+    assert (mean is other) == shared
+    assert len(module.state_dict()) == 2 * 3 * 7
+    with patch.object(codegen, "fold", lambda planned: planned.steps):
+        _, flat = built(net, blobs)
+    x = picture(net)
+    assert torch.equal(module(x), flat(x))
+    same_activations(activations(module, x), activations(flat, x))
 
 
 def test_strides_of_each_axis_are_annotated() -> None:

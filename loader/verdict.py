@@ -50,8 +50,12 @@ class Parity:
 
     @property
     def worst(self) -> LayerParity | None:
-        """The compared layer with the largest error in terms of its bound."""
-        compared = [layer for layer in self.layers if layer.verdict in ("passed", "failed")]
+        """The compared layer with the largest error in terms of its bound; near ties aside."""
+        compared = [
+            layer
+            for layer in self.layers
+            if layer.verdict == "failed" or (layer.verdict == "passed" and layer.error <= layer.bound)
+        ]
         return max(compared, key=lambda layer: layer.error / layer.bound, default=None)
 
     def to_json(self) -> dict[str, Any]:

@@ -55,6 +55,10 @@ PriorSizes = Annotated[
 Float = Annotated[
     bool, typer.Option("--float", help="Quantised layers as the float ones that they hold.")
 ]
+Rpn = Annotated[
+    list[str] | None,
+    typer.Option("--rpn", help="A setting of py-faster-rcnn's ProposalLayer: post_nms_top_n=300."),
+]
 Out = Annotated[
     Path,
     typer.Option(help="Folder in which the artifact's folder is made.", envvar="DECANT_ARTIFACTS"),
@@ -89,6 +93,7 @@ def convert(
     crop: Crop = None,
     prior_sizes: PriorSizes = None,
     float_weights: Float = False,
+    rpn: Rpn = None,
     ignore_layer: Ignore = None,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
@@ -115,7 +120,7 @@ def convert(
         gpu=gpu,
         probe=probe,
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         ignore=ignore_layer or [],
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
@@ -141,6 +146,7 @@ def dump(
     crop: Crop = None,
     prior_sizes: PriorSizes = None,
     float_weights: Float = False,
+    rpn: Rpn = None,
     ignore_layer: Ignore = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
@@ -161,7 +167,7 @@ def dump(
         engine=engine,
         probe=probe,
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         ignore=ignore_layer or [],
         parity=not no_parity,
         catalog=catalog,
@@ -185,6 +191,7 @@ def load(
     crop: Crop = None,
     prior_sizes: PriorSizes = None,
     float_weights: Float = False,
+    rpn: Rpn = None,
     layer_plugin: Plugin = None,
     no_parity: NoParity = False,
     catalog: Catalog = None,
@@ -203,7 +210,7 @@ def load(
         out=out,
         device=device,
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         layer_plugins=layer_plugin or [],
         parity=not no_parity,
         catalog=catalog,
@@ -390,6 +397,7 @@ def add(
     crop: Crop = None,
     prior_sizes: PriorSizes = None,
     float_weights: Float = False,
+    rpn: Rpn = None,
     ignore_layer: Ignore = None,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -410,7 +418,7 @@ def add(
         licence=licence,
         citation=citation,
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         ignore=ignore_layer or [],
         catalog=catalog,
         as_json=as_json,
@@ -430,6 +438,7 @@ def inspect(
     crop: Crop = None,
     prior_sizes: PriorSizes = None,
     float_weights: Float = False,
+    rpn: Rpn = None,
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
@@ -442,7 +451,7 @@ def inspect(
     inspect(
         file=file,
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights),
+        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         catalog=catalog,
         as_json=as_json,
     )

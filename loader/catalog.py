@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loader import rpn
 from loader.errors import CatalogError, UsageError
 from loader.reading import Reading
 
@@ -158,6 +159,11 @@ class Tolerance(_Strict):
     reason: str
 
 
+def _checked(settings: dict[str, int | float]) -> dict[str, int | float]:
+    rpn.check(settings)
+    return settings
+
+
 class CatalogReading(_Strict):
     """How the definition is read where that is not as stock Caffe would: loader/reading.py."""
 
@@ -167,10 +173,11 @@ class CatalogReading(_Strict):
     crop: Literal["stock", "aligned"] = "stock"
     prior_sizes: Literal["whole", "exact"] = "whole"
     float_weights: bool = False
+    rpn: Annotated[dict[str, int | float], AfterValidator(_checked)] = {}
 
     def frozen(self) -> Reading:
         """The same for the loader."""
-        return Reading(**dict(self))
+        return Reading(**{**dict(self), "rpn": rpn.in_order(self.rpn)})
 
 
 class Model(_Strict):

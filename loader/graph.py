@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from loader import crop, prior_sizes
+from loader import crop, prior_sizes, rpn
 from loader.conformance import refuse_broken, refuse_misspelt
 from loader.dialect import to_stock
 from loader.errors import BadInput, Unsupported
@@ -136,7 +136,10 @@ def _net(source: Message, text: str, file: str, reading: Reading) -> Net:
     names = {layer.text("name") for layer in left_out} - {layer.name for layer in layers}
     net = Net(
         file, source.text("name"), layers, inputs, text, source,
-        [*notes, *changes, *said, *prior_sizes.notes(layers, reading)],
+        [
+            *notes, *changes, *said, *prior_sizes.notes(layers, reading),
+            *rpn.notes(layers, dict(reading.rpn)),
+        ],
         left_out=dict.fromkeys(sorted(names), f"not included at {reading.phase}"), reading=reading,
     )  # fmt: skip
     check_connections(net, lambda blob: who_makes(blob, left_out, file, state))

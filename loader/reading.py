@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from loader import rpn
 from loader.errors import UsageError
 
 # what may be said of each; the first is the default
@@ -29,7 +30,8 @@ class Reading:
     `crop`: a Crop that says no offset begins at 0 (stock) or where its bottoms align (aligned, as the
     forks of FCN's time have it). `prior_sizes`: PriorBox's sizes are cut to whole numbers as in SSD's
     C++, or exact as in OpenCV. `float_weights`: quantised layers are computed with the float weights
-    that the file holds. Raises ValueError for any other word.
+    that the file holds. `rpn`: settings of py-faster-rcnn's ProposalLayer, by name (loader/rpn.py),
+    where they are not its defaults. Raises ValueError for any other word.
     """
 
     phase: str = "TEST"
@@ -38,6 +40,7 @@ class Reading:
     crop: str = "stock"
     prior_sizes: str = "whole"
     float_weights: bool = False
+    rpn: tuple[tuple[str, int | float], ...] = ()
 
     def __post_init__(self) -> None:
         for name, words in WORDS.items():
@@ -47,6 +50,7 @@ class Reading:
             raise ValueError(f"stages are {self.stages!r}: names are expected")
         if type(self.level) is not int or type(self.float_weights) is not bool:
             raise ValueError("level is a whole number, float_weights a truth value")
+        rpn.check(dict(self.rpn))
 
     @property
     def of_caffe(self) -> bool:
@@ -58,7 +62,8 @@ class Reading:
         found = {
             name: value for name, value in asdict(self).items() if value != getattr(STOCK, name)
         }
-        return {**found, "stages": list(self.stages)} if self.stages else found
+        plain = {"stages": list(self.stages), "rpn": dict(self.rpn)}
+        return {name: plain.get(name, value) for name, value in found.items()}
 
     def to_text(self) -> str:
         """JSON for a dump; "" where nothing differs."""
@@ -78,7 +83,10 @@ def from_json(found: Mapping[str, Any]) -> Reading:
     stages = found.get("stages", ())
     if not isinstance(stages, (list, tuple)):
         raise ValueError(f"stages are {stages!r}: a list is expected")
-    return Reading(**{**found, "stages": tuple(stages)})
+    settings = found.get("rpn", {})
+    if not isinstance(settings, dict):
+        raise ValueError(f"rpn is {settings!r}: an object is expected")
+    return Reading(**{**found, "stages": tuple(stages), "rpn": rpn.in_order(settings)})
 
 
 def from_text(text: str) -> Reading:
@@ -99,9 +107,13 @@ class Asked:
     crop: str | None = None
     prior_sizes: str | None = None
     float_weights: bool = False
+    rpn: Sequence[str] = ()
 
     def over(self, base: Reading = STOCK) -> Reading:
-        """`base` with what is said here; stages are added. Raises UsageError for an unknown word."""
+        """`base` with what is said here; stages and settings are added.
+
+        Raises UsageError for an unknown word.
+        """
         said: dict[str, Any] = {
             "phase": self.phase.upper() if self.phase is not None else None,
             "level": self.level,
@@ -112,7 +124,8 @@ class Asked:
         given = {name: value for name, value in said.items() if value is not None}
         stages = tuple(dict.fromkeys([*base.stages, *self.stages]))
         try:
-            return replace(base, **given, stages=stages)
+            settings = rpn.in_order({**dict(base.rpn), **rpn.parsed(self.rpn)})
+            return replace(base, **given, stages=stages, rpn=settings)
         except ValueError as error:
             name, _, rest = str(error).partition(" ")
             option = "stage" if name == "stages" else name.replace("_", "-")

@@ -54,7 +54,8 @@ class Parity:
         compared = [
             layer
             for layer in self.layers
-            if layer.verdict == "failed" or (layer.verdict == "passed" and layer.error <= layer.bound)
+            if layer.verdict == "failed"
+            or (layer.verdict == "passed" and layer.error <= layer.bound)
         ]
         return max(compared, key=lambda layer: layer.error / layer.bound, default=None)
 

@@ -62,8 +62,8 @@ One name, several layers: what is taken is what the fields say, and what is not 
 
 - `Python`: a layer is known by its module and its class; another module's `ProposalLayer` is refused. What
   py-faster-rcnn's takes from its configuration has the published values at TEST (`RPN_MIN_SIZE` 16,
-  `RPN_PRE_NMS_TOP_N` 6000, `RPN_POST_NMS_TOP_N` 300, `RPN_NMS_THRESH` 0.7) and is an attribute of the module
-  (`model.proposal.post_nms_top_n = 1000`). Suppression is the GPU's (`USE_GPU_NMS`: an overlap above the threshold; the
+  `RPN_PRE_NMS_TOP_N` 6000, `RPN_POST_NMS_TOP_N` 300, `RPN_NMS_THRESH` 0.7), unless
+  `--rpn post_nms_top_n=1000` sets another, and is an attribute of the module. Suppression is the GPU's (`USE_GPU_NMS`: an overlap above the threshold; the
   CPU's takes an equal one too); of equal scores the later box comes first, as numpy sorts short arrays.
 - `Lstm`: with `batch_size`, or of a bottom of two axes, caffe-lstm's (T N) x I -> (T N) x H; of three axes CTPN's
   T x N x I -> T x N x H. As on the GPU: the CPU code of both adds the first sequence's state to every sequence.

@@ -12,15 +12,10 @@ from typing import Any
 
 import yaml
 
+from loader import rpn
 from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
 
 Box = tuple[float, float, float, float]
-
-# cfg.TEST of fast_rcnn/config.py
-RPN_MIN_SIZE = 16
-RPN_PRE_NMS_TOP_N = 6000
-RPN_POST_NMS_TOP_N = 300
-RPN_NMS_THRESH = 0.7
 
 # heights of CTPN's anchors, which are 16 wide (anchor.py)
 TEXT_HEIGHTS = (11, 16, 23, 33, 48, 68, 97, 139, 198, 283)
@@ -44,16 +39,10 @@ def proposal_layer(site: Site) -> Written:
     )
     rows, columns = _maps(site, 2 * len(anchors), 4 * len(anchors))
     both = len(site.layer.tops) == 2
-    literals = arguments(
-        anchors,
-        _stride(given),
-        min_size=RPN_MIN_SIZE,
-        pre_nms_top_n=RPN_PRE_NMS_TOP_N,
-        post_nms_top_n=RPN_POST_NMS_TOP_N,
-        nms_thresh=RPN_NMS_THRESH,
-        with_scores=True if both else None,
-    )
-    most = min(RPN_POST_NMS_TOP_N, rows * columns * len(anchors))
+    settings = {**rpn.DEFAULTS, **dict(site.reading.rpn)}
+    literals = arguments(anchors, _stride(given), **settings, with_scores=True if both else None)
+    limits = [int(settings[name]) for name in rpn.COUNTS if settings[name]]
+    most = min([*limits, rows * columns * len(anchors)])
     shapes: list[Shape] = [(most, 5), *[(most, 1)] * both]
     module = f"RegionProposal({literals})"
     return Written("{self}({0}, {1}, {2})", shapes, module, ops=("RegionProposal",))

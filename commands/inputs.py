@@ -12,6 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from loader.errors import BadInput, UsageError
+from loader.not_a_net import refuse_exchanged
 from loader.progress import Progress
 from loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
@@ -92,6 +93,8 @@ def resolve(
     for file in (prototxt, caffemodel):
         if file is not None and not file.is_file():
             raise BadInput(f"{file}: no such file; give the path of an existing one")
+    if prototxt is not None and caffemodel is not None:
+        refuse_exchanged(prototxt, caffemodel)
     if model is None and prototxt is not None:
         own = valid_name(name or _stem(prototxt, caffemodel))
         return Inputs(own, None, prototxt, caffemodel, reading=asked.over())

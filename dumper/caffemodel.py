@@ -1,9 +1,9 @@
 """Read a `.caffemodel` without Caffe and without a schema: mapped, no copy of the weights.
 
 All three layouts of caffe.proto (V0 nested layers, V1 `layers`, current `layer`), Caffe's HDF5
-layout, BlobShape and legacy shapes, `double_data`, NVCaffe's half-precision `raw_data`, and C3D v1.0's
-blobs of five axes. What Caffe accepts in silence (a web page, an empty file, trailing bytes, names
-twice) is refused here.
+layout, BlobShape and legacy shapes, `double_data`, NVCaffe's `raw_data`, and C3D v1.0's blobs of five
+axes. What Caffe accepts in silence (a web page, an empty file, trailing bytes, names twice) is refused
+here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import mmap
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from dumper.era import C3D_TYPES, V0_TYPES, V1_TYPES, looks_like
+from dumper.era import C3D_TYPES, V0_TYPES, V1_TYPES
+from dumper.foreign import describe, describe_hdf5
 from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
 
 MAX_LAYERS = 10_000
@@ -26,19 +28,37 @@ MAX_RUNS = 1_000
 MAX_AXES = 32
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK = 1 << 20
+_DTYPES: Dict[str, np.dtype] = {
+    "float": np.dtype("<f4"),
+    "double": np.dtype("<f8"),
+    "half": np.dtype("<f2"),
+}
 
 # field numbers of caffe.proto
 NET_LAYERS_V1, NET_LAYER = 2, 100
 BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE, BLOB_RAW_TYPE, BLOB_RAW = 5, 7, 8, 10, 12
-RAW_HALF = 2
 # C3D v1.0 put a length between channels and height: what followed moved up by one
 C3D_WIDTH, C3D_DATA = 5, 6
+# NVCaffe 0.16 and later write every blob as bytes of one of these types (its caffe.proto, enum Type;
+# blob.cpp, FromProto, reads these three); INT and UINT follow, for data alone
+RAW_KINDS = {0: "double", 1: "float", 2: "half"}
 # as Caffe prints it: no leading zeros, no other digits than ASCII's
 _BLOB_NUMBER = re.compile(r"(0|[1-9][0-9]{0,2})\Z")
 
 
 class CaffemodelError(ValueError):
-    """A file that is not a whole caffemodel; the message names the file and what to do."""
+    """A file that is not a whole caffemodel; the message names the file and what to do.
+
+    `found`: what it is instead, "" where nobody knows.
+    """
+
+    def __init__(self, message: str, found: str = "") -> None:
+        super().__init__(message)
+        self.found = found
+
+
+class NoWeights(CaffemodelError):
+    """An empty file, or a net's without a single blob: all that a net without parameters has."""
 
 
 @dataclass
@@ -54,7 +74,8 @@ class _Run:
 class Blob:
     """One parameter blob. `shape` is the file's; `legacy` says it came as num, channels, ...
 
-    `kind` is "float", "double" (rounded to float32 as Caffe does) or "half" (NVCaffe).
+    `kind` is "float", "double" (rounded to float32 as Caffe does) or "half". `raw`: in a field of
+    NVCaffe's, which stock Caffe passes over.
     """
 
     shape: Tuple[int, ...]
@@ -62,6 +83,7 @@ class Blob:
     kind: str
     _data: object = field(repr=False, default=b"")
     _runs: List[_Run] = field(repr=False, default_factory=list)
+    raw: bool = False
 
     @property
     def count(self) -> int:
@@ -70,13 +92,21 @@ class Blob:
 
     def array(self) -> np.ndarray:
         """The values, float32, one axis; a read-only view of the file where that is possible."""
-        dtype = np.dtype({"float": "<f4", "double": "<f8", "half": "<f2"}[self.kind])
+        dtype = _DTYPES[self.kind]
         parts = [_values(self._data, run, dtype) for run in self._runs]
         if not parts:
             return np.empty(0, np.float32)
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
         with np.errstate(over="ignore"):  # a double past float32 becomes infinite, as in Caffe
             return whole if whole.dtype == np.float32 else whole.astype(np.float32)
+
+    def pieces(self, most: int = _CHUNK) -> Iterator[np.ndarray]:
+        """The same values, float32, no more than `most` at a time."""
+        for run in self._runs:
+            values = _values(self._data, run, _DTYPES[self.kind])
+            for start in range(0, values.size, most):
+                with np.errstate(over="ignore"):
+                    yield values[start : start + most].astype(np.float32, copy=False)
 
 
 def _values(data: object, run: _Run, dtype: np.dtype) -> np.ndarray:
@@ -122,26 +152,30 @@ class Caffemodel:
 
 
 def read(path: Path, max_layers: int = MAX_LAYERS) -> Caffemodel:
-    """Read either format. Raises CaffemodelError, and OSError if the file cannot be opened."""
+    """Read either format. Raises CaffemodelError (NoWeights), and OSError if it cannot be opened."""
     path = Path(path)
-    size = path.stat().st_size
-    if size == 0:
-        raise CaffemodelError(f"{path}: the file is empty; get it again")
+    if path.stat().st_size == 0:
+        raise NoWeights(f"{path}: the file is empty; get it again")
     with path.open("rb") as file:
         start = file.read(4096)
-        if start.startswith(HDF5_SIGNATURE):
-            model = _read_hdf5(path)
-        else:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            model = _read_wire(path, data, start, max_layers)
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if start.startswith(HDF5_SIGNATURE):
+        model = _read_hdf5(path, data)
+    else:
+        model = _read_wire(path, data, start, max_layers)
     _refuse_duplicates(model)
-    if not any(layer.blobs for layer in model.layers):
-        hint = looks_like(start) or "a definition or a damaged file"
-        raise CaffemodelError(
-            f"{path}: holds no weights at all ({hint}); give the caffemodel, or none where the net "
-            "has no parameters"
-        )
     return model
+
+
+def kind_of(path: Path) -> str:
+    """What a file that is no text is: "a caffemodel", or what it was made by; "" if nobody knows."""
+    try:
+        read(path)
+    except NoWeights:
+        return ""
+    except CaffemodelError as error:
+        return error.found
+    return "a caffemodel"
 
 
 def read_blob(path: Path) -> Blob:
@@ -162,23 +196,28 @@ def read_blob(path: Path) -> Blob:
 
 def _read_wire(path: Path, data: mmap.mmap, start: bytes, max_layers: int) -> Caffemodel:
     try:
-        return _net(path, data, max_layers)
+        model = _net(path, data, max_layers)
     except WireError as error:
-        found = looks_like(start)
-        if found and not _begins_like_a_net(start):
-            raise CaffemodelError(f"{path}: not a caffemodel but {found}; get it again") from None
-        raise CaffemodelError(
-            f"{path}: not a whole caffemodel ({error}); the file is damaged or cut: get it again"
-        ) from None
+        found = describe(path, data, start)
+        damaged = f"not a whole caffemodel ({error}); the file is damaged or cut: get it again"
+        raise _refusal(path, found, damaged) from None
+    if not any(layer.blobs for layer in model.layers):
+        found = describe(path, data, start)
+        empty = (
+            "holds no weights at all (a definition or a damaged file); give the caffemodel, or none "
+            "where the net has no parameters"
+        )
+        if not found and (model.layers or model.name):
+            raise NoWeights(f"{path}: {empty}")
+        raise _refusal(path, found, empty)
+    return model
 
 
-def _begins_like_a_net(start: bytes) -> bool:
-    """A net's name (field 1) and a list of layers after it: the name's length may read as a text."""
-    keys = (b"\x12", b"\xa2\x06", b"\x1a", b"\x20", b"\x28")
-    if start[:1] != b"\n" or len(start) < 2:
-        return False
-    after = 2 + start[1]
-    return start[1] < 128 and start[after : after + 2].startswith(keys)
+def _refusal(path: Path, found: Optional[Tuple[str, str]], otherwise: str) -> CaffemodelError:
+    """`found`: what else it is, and what to do."""
+    if not found:
+        return CaffemodelError(f"{path}: {otherwise}")
+    return CaffemodelError("{}: not a caffemodel but {}; {}".format(path, *found), found[0])
 
 
 def shown(text: str) -> str:
@@ -301,8 +340,9 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
         return _c3d_blob(data, start, end, layer)
     legacy = {}  # type: Dict[int, int]
     shape = None  # type: Optional[List[int]]
-    runs = {"float": [], "double": [], "half": []}  # type: Dict[str, List[_Run]]
+    runs = {"float": [], "double": []}  # type: Dict[str, List[_Run]]
     raw_type = None
+    raw = []  # type: List[Tuple[int, int]]
     position = start
     while position < end:
         # one field at a time: a run of unpacked values is taken whole and passed over
@@ -320,24 +360,39 @@ def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> Blob:
         elif number == BLOB_RAW_TYPE and kind == VARINT:
             raw_type = first
         elif number == BLOB_RAW and kind == BYTES:
-            _take(data, runs["half"], kind, position, first, after, end, 2)
+            raw = [*raw[-1:], (first, after)]
         position = after
         if any(len(found) > MAX_RUNS for found in runs.values()):
             raise WireError(start, f"layer {shown(layer)}: a blob in more than {MAX_RUNS} pieces")
-    if any(run.count for run in runs["half"]) and raw_type != RAW_HALF:
-        raise WireError(
-            start, f"layer {shown(layer)}: raw data of type {raw_type}; only float16 is known"
-        )
-    filled = [kind for kind, found in runs.items() if any(run.count for run in found)]
-    if len(filled) > 1:
-        raise WireError(
-            start, f"layer {shown(layer)}: a blob with both {' and '.join(filled)} data"
-        )
-    precision = filled[0] if filled else "float"
     dims = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(shape or ())
-    blob = Blob(dims, bool(legacy), precision, data, runs[precision])
+    blob = Blob(dims, bool(legacy), "float", data)
+    filled = [kind for kind, found in runs.items() if any(run.count for run in found)]
+    held = filled + ["raw"] * any(first < after for first, after in raw)
+    if len(held) > 1:
+        raise WireError(start, f"layer {shown(layer)}: a blob with both {' and '.join(held)} data")
+    if filled:
+        blob.kind, blob._runs = filled[0], runs[filled[0]]
+    elif held:
+        _take_raw(blob, raw, raw_type, start, layer)
     _check_count(blob, start, layer)
     return blob
+
+
+def _take_raw(
+    blob: Blob, raw: List[Tuple[int, int]], raw_type: Optional[int], position: int, layer: str
+) -> None:
+    """NVCaffe's bytes: one field of little-endian values, whose type stands in another."""
+    kind = None if raw_type is None else RAW_KINDS.get(raw_type)
+    if kind is None:
+        found = "raw data without its type" if raw_type is None else f"raw data of type {raw_type}"
+        raise WireError(position, f"layer {shown(layer)}: {found}, which NVCaffe refuses")
+    if len(raw) > 1:
+        raise WireError(position, f"layer {shown(layer)}: a blob with raw data twice")
+    (first, after), width = raw[0], _DTYPES[kind].itemsize
+    if (after - first) % width:
+        raise WireError(position, f"{after - first} bytes of values {width} bytes wide")
+    blob.kind, blob.raw = kind, True
+    blob._runs = [_Run(first, (after - first) // width, width)]
 
 
 def _check_count(blob: Blob, position: int, layer: str) -> None:
@@ -408,7 +463,7 @@ def _unpacked(data: mmap.mmap, position: int, end: int, stride: int, key: int) -
     return count
 
 
-def _read_hdf5(path: Path) -> Caffemodel:
+def _read_hdf5(path: Path, data: mmap.mmap) -> Caffemodel:
     """Caffe's own layout, /data/<layer>/<blob> (net.cpp, ToHDF5); layers come in no order."""
     from dumper.hdf5_guard import UnsafeFile, read_tree
 
@@ -416,27 +471,32 @@ def _read_hdf5(path: Path) -> Caffemodel:
         # attributes stay unread: Caffe writes none
         _, arrays = read_tree(path, 2 * MAX_BLOBS, None, ("<f4", "<f8"))
     except (UnsafeFile, OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise CaffemodelError(f"{path}: not a caffemodel in HDF5 ({error}); get it again") from None
+        damaged = f"not a caffemodel in HDF5 ({error}); get it again"
+        raise _refusal(path, describe_hdf5(data), damaged) from None
     found = {}  # type: Dict[str, Dict[int, np.ndarray]]
     for place, array in arrays.items():
         parts = place.split("/")
         if parts[0] == "diff":
             continue
         if len(parts) != 3 or parts[0] != "data" or not _BLOB_NUMBER.match(parts[2]):
-            raise CaffemodelError(
-                f"{path}: /{shown(place)[1:-1]} is not Caffe's layout (/data/<layer>/<blob>)"
-            )
+            strange = f"/{shown(place)[1:-1]} is not Caffe's layout (/data/<layer>/<blob>)"
+            raise _refusal(path, describe_hdf5(data), strange)
         found.setdefault(parts[1], {})[int(parts[2])] = array
     layers = [
-        Layer(name, "", [_hdf5_blob(blobs.get(n)) for n in range(max(blobs) + 1)])
+        Layer(name, "", [_blob_or_none(blobs.get(n)) for n in range(max(blobs) + 1)])
         for name, blobs in found.items()
     ]
+    if not layers:
+        raise NoWeights(f"{path}: holds no weights at all; give the caffemodel")
     return Caffemodel(path, "", "hdf5", layers)
 
 
-def _hdf5_blob(array: Optional[np.ndarray]) -> Optional[Blob]:
-    if array is None:
-        return None
+def _blob_or_none(array: Optional[np.ndarray]) -> Optional[Blob]:
+    return None if array is None else blob_of(array)
+
+
+def blob_of(array: np.ndarray) -> Blob:
+    """A blob that holds these values (float32 or float64), in their shape."""
     kind = "float" if array.dtype.itemsize == 4 else "double"
     return Blob(array.shape, False, kind, array.reshape(-1), [_Run(0, array.size, 0)])
 

@@ -56,6 +56,9 @@ _STARTS = (
     (b"layer", "a prototxt"),
     (b"input", "a prototxt"),
     (b"import ", "a program's source"),
+    (b"[net]", "a net of Darknet (.cfg)"),
+    (b"[network]", "a net of Darknet (.cfg)"),
+    (b"7767517", "a net of ncnn (.param)"),
     (b"#", "a text"),
 )
 

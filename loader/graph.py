@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from loader import crop, prior_sizes, rpn
 from loader.conformance import refuse_broken, refuse_misspelt
 from loader.dialect import to_stock
 from loader.errors import BadInput, Unsupported
+from loader.not_a_net import refuse_other_file, without_layers
 from loader.phases import included, options, refuse_unknown_stages, who_makes, without_rules
 from loader.prototxt import Message, parse, to_text
 from loader.reading import STOCK, Reading
@@ -74,8 +74,7 @@ def read_net(path: Path, reading: Reading = STOCK) -> Net:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{path}: a text in UTF-16; save it as UTF-8")
-    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", data):
-        raise BadInput(f"{path}: not a text; is it the caffemodel?")
+    refuse_other_file(path, data)
     net = net_from_text(data.decode(errors="replace"), str(path), reading)
     _refuse_other_encodings(net.source, path, data)
     return net
@@ -125,9 +124,8 @@ def _net(source: Message, text: str, file: str, reading: Reading) -> Net:
     kept, changes = to_stock(kept, source, reading)
     changes += _beside_the_layers(kept, source, text)
     if not kept:
-        raise BadInput(
-            f"{file}: no layers at {reading.phase}; give the net's definition (deploy.prototxt)"
-        )
+        none = f"no layers at {reading.phase}; give the net's definition (deploy.prototxt)"
+        raise BadInput(f"{file}: {without_layers(source) or none}")
     if len(kept) > MAX_LAYERS:
         raise BadInput(f"{file}: more than {MAX_LAYERS} layers; no real net has so many")
     layers = tuple(_layer(message, file) for message in kept)

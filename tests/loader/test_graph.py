@@ -242,7 +242,7 @@ def test_a_layer_of_another_phase_owns_nothing() -> None:
 
 
 def test_a_definition_without_layers_says_which_file_to_give() -> None:
-    with pytest.raises(BadInput, match="deploy.prototxt"):
+    with pytest.raises(BadInput, match="train_val.prototxt, or the deploy file"):
         net_from_text('name: "solver" net: "train_val.prototxt" base_lr: 0.01', "solver.prototxt")
 
 
@@ -256,8 +256,9 @@ def test_too_many_layers_are_refused() -> None:
     [
         (b"\x0a\x04name\xa2\x06\x80\xff\xfe", "is it the caffemodel"),
         (b"\x89HDF\r\n\x1a\n\0\0\0", "is it the caffemodel"),
-        (b"<!DOCTYPE html><html></html>", ":1:"),
-        (b"404: Not Found", ":1:"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"404: Not Found", "an error page"),
+        (b"- a: list", ":1:"),
         (b"", "no layers"),
     ],
 )

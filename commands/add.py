@@ -194,16 +194,19 @@ def examine(
 ) -> Found:
     """Read both, and refuse what `convert` would refuse before an engine runs."""
     from engines.reader import parameters
-    from loader.conversion import GENERATED, check
+    from loader.conversion import GENERATED
     from loader.graph import read_net, refuse_side_effects
     from loader.plan import known_python
 
     given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"], None, reading)
     net = stage_one.read_deploy(given, shapes)
     known = stage_one.input_shapes(given, net, shapes)
-    blobs = parameters(net, stage_one.make_job(given, net, {}, ignore))
+    job = stage_one.make_job(given, net, known, ignore)
+    stage_one.refuse_other_input(job, net, known)
     if module == GENERATED:
-        check(net, blobs, known, None)
+        stage_one.refuse_unconvertible(job, net, known, finite=True)
+    else:
+        parameters(net, job)
     refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     found = Found(known, None, list(net.notes))
     shape = _picture(found.inputs)

@@ -147,11 +147,7 @@ def _checker(plugins: Plugins | None) -> Callable[[Job, Net, Mapping[str, stage_
     """Refuse what cannot be converted before an engine has run for it."""
 
     def check(job: Job, net: Net, shapes: Mapping[str, stage_one.Shape]) -> None:
-        from engines.reader import parameters
-        from loader.conversion import check
-
-        probe = {blob: array.shape for blob, array in job.probe.items()}
-        check(net, parameters(net, job, finite=False), {**probe, **shapes}, plugins)
+        stage_one.refuse_unconvertible(job, net, shapes, plugins)
 
     return check
 

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,18 +41,33 @@ def parse_shapes(words: list[str]) -> dict[str, Shape]:
     return shapes
 
 
-def make_job(inputs: Inputs, net: Net, probe: Mapping[str, np.ndarray], ignore: list[str]) -> Job:
-    """The job for an engine: files, probe, and which layers of the file may stay unused."""
+def make_job(
+    inputs: Inputs,
+    net: Net,
+    shapes: Mapping[str, Shape],
+    ignore: list[str],
+    plugins: Plugins | None = None,
+) -> Job:
+    """The job for an engine, without a probe: the files, and which layers of one may stay unused.
+
+    `shapes`: of the inputs, as far as they are known.
+    """
     from engines.job import Job
+    from engines.weights import read_weights, with_fillers
 
     ignored = inputs.model.ignored_layers if inputs.model else ()
+    weights = read_weights(inputs.caffemodel, net) if inputs.caffemodel else None
+    if weights is not None:
+        weights = with_fillers(weights, net, shapes, plugins.rules if plugins else {})
     return Job(
         prototxt=inputs.prototxt,
         caffemodel=inputs.caffemodel,
-        probe=probe,
+        probe={},
         ignored_layers=(*ignored, *ignore),
         digest=inputs.caffemodel_digest,
         net=net,
+        weights=weights,
+        shapes=shapes,
     )
 
 
@@ -84,10 +98,12 @@ def run(
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
     known, arrays = _input(inputs, net, shapes or {}, probe, plugins)
-    job = make_job(inputs, net, arrays, ignore or [])
+    job = replace(make_job(inputs, net, known, ignore or [], plugins), probe=arrays)
+    refuse_other_input(job, net, known, plugins)
     if check:
         check(job, net, known)
-    choice = choose(engine, net, foreign)
+    stood = job.for_caffe()
+    choice = choose(engine, stood.net if stood else net, foreign)
     progress.note(f"engine {choice.name}: {choice.reason}")
     if not foreign:
         refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
@@ -114,6 +130,46 @@ def run(
     return result
 
 
+def refuse_unconvertible(
+    job: Job,
+    net: Net,
+    shapes: Mapping[str, Shape],
+    plugins: Plugins | None = None,
+    finite: bool = False,
+) -> None:
+    """Raise BadInput or Unsupported with all that no engine would mend; `finite`: NaN, too.
+
+    Layers that cannot be converted are named together with weights that are missing, and decide the
+    exit code: no other file would help there.
+    """
+    from engines.reader import parameters
+    from loader.conversion import check, unsupported_layers
+    from loader.errors import BadInput
+    from loader.plan import unsupported
+
+    try:
+        found = parameters(net, job, finite)
+    except BadInput as error:
+        wrong = unsupported_layers(net, _held(job), shapes, plugins)
+        raise (unsupported(net.file, wrong, error.details) if wrong else error) from None
+    check(net, found, shapes, plugins)
+
+
+def _held(job: Job) -> dict[str, list[Shape]]:
+    from engines.weights import blob_shapes
+
+    return blob_shapes(job.weights.model) if job.weights is not None else {}
+
+
+def refuse_other_input(
+    job: Job, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
+) -> None:
+    """Raise BadInput, with the input that the weights fit, where they do not fit this one."""
+    from loader.fit import refuse_other_input
+
+    refuse_other_input(net, shapes, _held(job), plugins.rules if plugins else {})
+
+
 def _input(
     inputs: Inputs,
     net: Net,
@@ -126,7 +182,7 @@ def _input(
 
     if file is not None:
         rules = plugins.rules if plugins else {}
-        given = read(net, file, shapes, rules, _weight_shapes(inputs.caffemodel))
+        given = read(net, file, shapes, rules, _weight_shapes(inputs, net))
         return {blob: array.shape for blob, array in given.items()}, given
     return input_shapes(inputs, net, shapes, plugins), {}
 
@@ -141,7 +197,7 @@ def input_shapes(
 
     refuse_unknown(net, shapes, "--input")
     # of one picture there is nothing to find out
-    weights = _weight_shapes(inputs.caffemodel) if batch_of(net.inputs) not in (None, 1) else {}
+    weights = _weight_shapes(inputs, net) if batch_of(net.inputs) not in (None, 1) else {}
     known = found(net, shapes, plugins.rules if plugins else {}, weights)
     return {blob: shape for blob, shape in known.items() if shape}
 
@@ -155,25 +211,14 @@ def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | 
     rules = plugins.rules if plugins else {}
     if not is_training(net, rules):
         return net
-    return deploy(net, shapes, _weight_shapes(inputs.caffemodel), plugins=rules)
+    return deploy(net, shapes, _weight_shapes(inputs, net), plugins=rules)
 
 
-def _weight_shapes(path: Path | None) -> dict[str, list[Shape]]:
-    """The shapes of each layer's blobs, up to one that is shared and not there."""
-    from dumper import caffemodel
-    from loader.errors import BadInput
+def _weight_shapes(inputs: Inputs, net: Net) -> dict[str, list[Shape]]:
+    """The shapes of each layer's blobs in the file; none where none is given."""
+    from engines.weights import blob_shapes, read_weights
 
-    if path is None:
-        return {}
-    try:
-        layers = caffemodel.read(path).layers
-    except caffemodel.CaffemodelError as error:
-        raise BadInput(str(error)) from None
-    found = {}
-    for layer in layers:
-        there = [blob.shape if blob else None for blob in layer.blobs]
-        found[layer.name] = [shape for shape in takewhile(bool, there) if shape]
-    return found
+    return blob_shapes(read_weights(inputs.caffemodel, net).model) if inputs.caffemodel else {}
 
 
 def _into_cache(
@@ -190,7 +235,7 @@ def _into_cache(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as work:
         result = dump(job, Path(work) / "dump.h5", progress)
-        target = _cached(inputs, engine, job.probe)
+        target = _cached(inputs, engine, job.probe, job.shapes)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(result.dump, target)
     result.dump = target
@@ -207,7 +252,12 @@ def _engine(name: str) -> Callable[[Job, Path, Progress], StageOne]:
     return read
 
 
-def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray]) -> Path:
+def _cached(
+    inputs: Inputs,
+    engine: str,
+    probe: Mapping[str, np.ndarray],
+    shapes: Mapping[str, Shape] | None = None,
+) -> Path:
     """Where the dump of these inputs stays: one folder for each hash of all that decides it."""
     from dumper.dumpfile import VERSION
     from loader.cache import cache_folder
@@ -218,6 +268,8 @@ def _cached(inputs: Inputs, engine: str, probe: Mapping[str, np.ndarray]) -> Pat
         inputs.prototxt_sha256,
         inputs.caffemodel_digest(),
         {name: _array_hash(array) for name, array in sorted(probe.items())},
+        # what fillers make may depend on them
+        sorted((name, list(shape)) for name, shape in (shapes or {}).items()),
         *([inputs.reading.to_json()] if inputs.reading != STOCK else []),
     ]
     key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]

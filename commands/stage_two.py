@@ -159,10 +159,13 @@ def _without_activations(
 ) -> str:
     """Why there are none, and what to do where something can be done."""
     from engines.choose import foreign_to_caffe
+    from engines.stand_in import stand_in
     from loader.conversion import deploy_form
 
     net = deploy_form(dump, shapes, plugins, beside)
-    foreign = foreign_to_caffe(net, [x for x in net.layers if plugins and plugins.handles(x)])
+    plugged = [x for x in net.layers if plugins and plugins.handles(x)]
+    blobs = {layer.name: [array.shape for array in layer.params] for layer in dump.layers}
+    foreign = foreign_to_caffe(stand_in(net, blobs).net, plugged)
     if foreign:
         return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
     return "the embedded reader has no activations; with a Docker engine, --engine caffe has"

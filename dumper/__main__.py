@@ -6,7 +6,10 @@ Expects JOB/in/job.json, an object with
   deploy      name of its deploy form in JOB/in, which is what Caffe gets; null: it is one
   caffemodel  name of the weights in JOB/in, or null for a net without parameters
   probe       name of an NPZ in JOB/in: one float32 array for each input blob; null: run nothing
+  shapes      of inputs, by blob, where they are not those of the text; the probe's come first
+  filled      names of layers that the weights lack and whose fillers make their values
   dump:    caffemodel_sha256, reading   texts, go into the dump as they are
+           notes   a list of texts, likewise
   forward: output  name of the blob wanted;  batch  pictures a pass;  repeat  passes of each batch
            (for timing); the NPZ's first axes are cut into batches
 
@@ -44,13 +47,14 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     text = _text(folder / "in" / job["prototxt"])
     probe = _probe(job, folder)
     shapes = {name: array.shape for name, array in probe.items()}
-    net_name, runnable = net.runnable_text(_given(job, folder), shapes)
+    given = {**job["shapes"], **shapes}
+    net_name, runnable = net.runnable_text(_given(job, folder), given, job["filled"])
     target = folder / "out" / "net.prototxt"
     target.write_text(runnable, encoding="utf-8")
     caffe_net = net.build(target, shapes)
     notes = []
     if job["caffemodel"]:
-        notes = net.fill(caffe_net, folder / "in" / job["caffemodel"])
+        notes = net.fill(caffe_net, folder / "in" / job["caffemodel"], job["filled"])
     else:
         net.refuse_unfilled(caffe_net)
     clock.lap("load")
@@ -62,6 +66,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
         caffe_version=net.version(),
         has_activations=bool(probe),
         caffemodel_sha256=job["caffemodel_sha256"],
+        notes=job["notes"],
         reading=job["reading"],
     )
     file = folder / "out" / "dump.h5"
@@ -83,9 +88,9 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     text = _given(job, folder)
     target = folder / "out" / "net.prototxt"
     inputs = _probe(job, folder)
-    shapes = {name: array.shape for name, array in inputs.items()}
-    target.write_text(net.runnable_text(text, shapes)[1], encoding="utf-8")
     count, batch = len(next(iter(inputs.values()))), int(job["batch"])
+    shapes = {name: array[:batch].shape for name, array in inputs.items()}
+    target.write_text(net.runnable_text(text, shapes, job["filled"])[1], encoding="utf-8")
     outputs = []
     caffe_net, shape = None, 0
     for start in range(0, count, batch):
@@ -94,7 +99,7 @@ def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
         if size != shape:
             caffe_net = net.build(target, {name: array.shape for name, array in part.items()})
             if job["caffemodel"]:
-                net.fill(caffe_net, folder / "in" / job["caffemodel"])
+                net.fill(caffe_net, folder / "in" / job["caffemodel"], job["filled"])
             shape = size
             clock.lap("load")
         for _ in range(int(job.get("repeat", 1))):

@@ -45,7 +45,8 @@ class DumpError(ValueError):
 class Header:
     """The attributes of the root. `prototxt` is verbatim; "" stands for "not there".
 
-    `reading`: JSON, how the definition was read where that is not as pycaffe reads it.
+    `reading`: JSON, how the definition was read where that is not as pycaffe reads it. `notes`: where
+    the parameters are not simply the file's, layer by layer.
     """
 
     net_name: str
@@ -56,6 +57,7 @@ class Header:
     has_activations: bool
     caffemodel_sha256: str
     reading: str = ""
+    notes: List[str] = field(default_factory=list)
 
 
 @dataclass
@@ -106,6 +108,7 @@ def write(
                 "has_activations": header.has_activations,
                 "caffemodel_sha256": header.caffemodel_sha256,
                 **({"reading": header.reading} if header.reading else {}),
+                **({"notes": json.dumps(header.notes)} if header.notes else {}),
             },
         )
         count = 0
@@ -188,7 +191,7 @@ Arrays = Dict[str, np.ndarray]
 ROOT = {
     "format": str, "version": int, "net_name": str, "prototxt": str, "prototxt_run": str,
     "engine": str, "caffe_version": str, "has_activations": int, "caffemodel_sha256": str,
-    "reading": str,
+    "reading": str, "notes": str,
 }  # fmt: skip
 LAYER = {"name": str, "type": str, "bottoms": str, "tops": str}
 
@@ -199,8 +202,8 @@ def _assemble(attributes: Attributes, arrays: Arrays) -> Dump:
         raise DumpError("not a dump (no format mark)")
     if type(root.get("version")) is int and root["version"] != VERSION:
         raise DumpError(f"version {root['version']}, this program reads {VERSION}")
-    # the first is not there in dumps of other programs, the second in most
-    root = {"caffemodel_sha256": "", "reading": "", **root}
+    # the first is not there in dumps of other programs, the others in most
+    root = {"caffemodel_sha256": "", "reading": "", "notes": "[]", **root}
     _check_attributes("", root, ROOT)
     dump = Dump(
         net_name=root["net_name"],
@@ -211,6 +214,7 @@ def _assemble(attributes: Attributes, arrays: Arrays) -> Dump:
         has_activations=bool(root["has_activations"]),
         caffemodel_sha256=root["caffemodel_sha256"],
         reading=root["reading"],
+        notes=_names("", root["notes"]),
     )
     left = set(attributes) | set(arrays)
     left -= {"", "layers", "probe"}

@@ -73,13 +73,14 @@ def version() -> str:
     return str(caffe.__version__)
 
 
-def runnable_text(text: str, shapes: Mapping[str, Sequence[int]]) -> Tuple[str, str]:
+def runnable_text(
+    text: str, shapes: Mapping[str, Sequence[int]], filled: Sequence[str] = ()
+) -> Tuple[str, str]:
     """(net name, the text that Caffe is given): checked for side effects, and without fillers.
 
-    Inputs that declare no shape get the probe's.
-
     Fillers are stripped because every blob is filled from the file, and filling costs more than
-    loading. Raises Refused when Caffe's own parser rejects the text.
+    loading; those of the layers `filled` stay. Raises Refused when Caffe's own parser rejects the
+    text.
     """
     net = caffe.proto.caffe_pb2.NetParameter()
     try:
@@ -98,20 +99,47 @@ def runnable_text(text: str, shapes: Mapping[str, Sequence[int]]) -> Tuple[str, 
     if found:
         raise Refused("unsupported", "the prototxt would read or write files or run code", found)
     for layer in layers:
-        _strip_fillers(layer)
+        if _layer_name(layer) not in filled:
+            _strip_fillers(layer)
     _give_shapes(net, shapes)
     return str(net.name), str(text_format.MessageToString(net))
 
 
 def _give_shapes(net: Any, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Without a shape Caffe drops a legacy input, and makes an empty blob of an Input layer's top."""
-    if net.input and not net.input_dim and not net.input_shape:
-        for name in net.input:
-            net.input_shape.add().dim.extend(shapes.get(name, [1]))
+    """Inputs of these shapes, whatever the text declares.
+
+    A layer may keep what it was set up with: an InnerProduct takes no input of another size later
+    (inner_product_layer.cpp, Reshape). Without any shape Caffe drops a legacy input, and makes an
+    empty blob of an Input layer's top.
+    """
+    if net.input:
+        dims = [list(net.input_dim[at : at + 4]) for at in range(0, 4 * len(net.input), 4)]
+        declared = [list(shape.dim) for shape in net.input_shape] or [x for x in dims if x]
+        if _declare(net.input, net.input_shape, declared, shapes):
+            net.ClearField("input_dim")
     for layer in net.layer:
-        if layer.type == "Input" and not layer.input_param.shape:
-            for top in layer.top:
-                layer.input_param.shape.add().dim.extend(shapes.get(top, [1]))
+        if layer.type == "Input":
+            own = layer.input_param.shape
+            declared = [list(shape.dim) for shape in own]
+            one_for_all = declared * len(layer.top) if len(declared) == 1 else declared
+            _declare(layer.top, own, one_for_all, shapes)
+
+
+def _declare(
+    names: Sequence[str],
+    target: Any,
+    declared: List[List[int]],
+    shapes: Mapping[str, Sequence[int]],
+) -> bool:
+    """One shape for each name: the given one, else the declared one, else 1. False: nothing is new."""
+    known = len(declared) >= len(names)
+    if declared and (not known or not set(shapes) & set(names)):
+        return False  # as it stands; what is wrong with it Caffe says
+    new = [shapes.get(name) or (declared[at] if known else [1]) for at, name in enumerate(names)]
+    del target[:]
+    for shape in new:
+        target.add().dim.extend(shape)
+    return True
 
 
 def _submessages(message: Any) -> Iterator[Any]:
@@ -123,8 +151,13 @@ def _submessages(message: Any) -> Iterator[Any]:
             yield from _submessages(part)
 
 
+def _layer_name(layer: Any) -> str:
+    """In V0 it stands inside."""
+    return str(layer.name or (layer.layer.name if hasattr(layer, "layer") else ""))
+
+
 def _side_effects(layer: Any) -> Iterator[str]:
-    name = layer.name or (layer.layer.name if hasattr(layer, "layer") else "")
+    name = _layer_name(layer)
     for message in _submessages(layer):
         for field, value in message.ListFields():
             if field.name == "type" and field.containing_type.name.endswith("LayerParameter"):
@@ -186,13 +219,17 @@ def refuse_unfilled(net: Any) -> None:
         raise Refused("input", "the net has parameters, and no caffemodel was given", found)
 
 
-def fill(net: Any, caffemodel: Path) -> List[str]:
+def fill(net: Any, caffemodel: Path, filled: Sequence[str] = ()) -> List[str]:
     """Load the weights and prove that the file filled every value; returns notes.
 
-    Raises Refused naming every layer whose blobs the file did not fill, or filled with NaN or Inf.
+    `filled`: layers whose values are those of their fillers, which other layers may share. Raises
+    Refused naming every layer whose blobs the file did not fill, or filled with NaN or Inf.
     """
+    made = [(blob, blob.data.copy()) for name, _, blob in _blobs(net) if name in filled]
     for _, _, blob in _blobs(net):
         blob.data.reshape(-1).view(np.uint32)[...] = SENTINEL
+    for blob, values in made:
+        blob.data[...] = values
     net.copy_from(str(caffemodel))
     wrong, notes = [], []
     for layer, number, blob in _blobs(net):

@@ -8,20 +8,23 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dumper import caffemodel, dumpfile
+from dumper import dumpfile
 from engines.connection import connect
 from engines.container import Ended, Run, judge, run
 from engines.crosscheck import crosscheck
 from engines.image import ensure
 from engines.job import Job, StageOne
+from engines.stand_in import StandIn, blobs_for, told_back
+from engines.weights import Weights
 from loader.errors import BadInput, EngineError, IntegrityError, Unsupported
 from loader.progress import Progress
+from loader.write_caffemodel import write
 
 if TYPE_CHECKING:
     import docker
@@ -40,24 +43,31 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
 
     Raises BadInput, Unsupported, IntegrityError or EngineError, each with one clear line.
     """
-    model = _read_first(job.caffemodel)
+    _refuse_size(job.caffemodel, job.caffemodel)
+    # the host's own look at the weights comes before Caffe's: Caffe accepts nearly anything
+    job = replace(job, weights=job.read_weights())
+    notes = list(job.weights.notes) if job.weights else []
     client = connect()
     try:
         image_id = ensure(client, "caffe", progress)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as name:
             folder = Path(name)
-            reading = job.net.reading.to_text() if job.net is not None else ""
+            given = _given(job, folder)
             description = {
                 "task": "dump",
                 "caffemodel_sha256": job.digest(),
-                "reading": reading,
+                "reading": job.net.reading.to_text() if job.net is not None else "",
+                "notes": notes,
             }
             with progress.task("Caffe runs the net"):
-                result = _run(client, image_id, job, description, folder, "dump.h5")
-            read = _read_dump(folder / "dump.h5", result)
-            if model is not None:
-                crosscheck(read, model, job.ignored_layers, job.net.left_out if job.net else ())
-            _convert(read, folder / "dump.h5", out)
+                result = _run(client, image_id, job, given, description, folder, "dump.h5")
+            file = folder / "dump.h5"
+            read = _read_dump(file, result)
+            if job.weights is not None:
+                read = _told_back(read, given, job.weights, file)
+                left_out = job.net.left_out if job.net else ()
+                crosscheck(read, job.weights.model, job.ignored_layers, left_out, job.weights.made)
+            _convert(read, file, out)
     finally:
         client.close()
     return StageOne(
@@ -69,7 +79,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         caffe_version=result["caffe_version"],
         seconds=result["seconds"],
         peak_memory=result["peak_memory"],
-        notes=result["notes"],
+        notes=[*notes, *result["notes"]],
     )
 
 
@@ -108,8 +118,9 @@ def time_forward(
     try:
         image_id = ensure(client, "caffe", progress)
         with tempfile.TemporaryDirectory() as name:
-            job = replace(job, probe=arrays)
-            result = _run(client, image_id, job, description, Path(name), "output.npy")
+            job = replace(job, probe=arrays, weights=job.read_weights())
+            given = _given(job, Path(name))
+            result = _run(client, image_id, job, given, description, Path(name), "output.npy")
             return np.load(Path(name) / "output.npy", allow_pickle=False), result
     finally:
         client.close()
@@ -146,46 +157,71 @@ def run_script(script: Path, folder: Path, produces: str) -> None:
         raise EngineError(judge(ended, job, script.name))
 
 
-def _read_first(path: Path | None) -> caffemodel.Caffemodel | None:
-    """The host's own look at the weights comes before Caffe's: Caffe accepts nearly anything."""
-    if path is None:
-        return None
-    if path.stat().st_size >= CAFFE_LIMIT:
-        raise BadInput(f"{path}: 2 GiB or more, which Caffe cannot read; use --engine reader")
-    try:
-        model = caffemodel.read(path)
-    except caffemodel.CaffemodelError as error:
-        raise BadInput(str(error)) from None
-    if any(blob and blob.kind == "half" for layer in model.layers for blob in layer.blobs):
-        raise BadInput(
-            f"{path}: half-precision blobs, which stock Caffe rejects; use --engine reader"
-        )
-    return model
+@dataclass(frozen=True)
+class _Given:
+    """What Caffe gets in place of the job's own files: `weights`, and the text of `stood`."""
+
+    weights: Path | None
+    stood: StandIn | None = None
+
+    @property
+    def text(self) -> str:
+        return self.stood.net.run_text if self.stood else ""
+
+
+def _given(job: Job, folder: Path) -> _Given:
+    """A copy of the weights in `folder`, where stock Caffe does not read them as they are."""
+    weights, stood, path = job.read_weights(), job.for_caffe(), job.caffemodel
+    if weights is not None and (weights.raw or weights.rewritten or (stood and stood.added)):
+        path = folder / "float32.caffemodel"
+        layers = blobs_for(stood, weights) if stood else weights.model.layers
+        write(path, weights.model.name, layers)
+        _refuse_size(path, job.caffemodel, " as float32")
+    return _Given(path, stood)
+
+
+def _refuse_size(path: Path | None, told: Path | None, how: str = "") -> None:
+    """Protobuf stops at 2 GiB; `told` is the user's own file."""
+    if path is not None and path.stat().st_size >= CAFFE_LIMIT:
+        raise BadInput(f"{told}: 2 GiB or more{how}, which Caffe cannot read; use --engine reader")
+
+
+def _told_back(read: dumpfile.Dump, given: _Given, weights: Weights, file: Path) -> dumpfile.Dump:
+    """The dump in the net's own layers, also in `file`."""
+    if given.stood is None or not given.stood.added:
+        return read
+    found = told_back(read, given.stood, weights)
+    beside = file.with_name("told.h5")
+    dumpfile.write(beside, found, found.layers, found.probe)
+    os.replace(beside, file)
+    return found
 
 
 def _run(
     client: docker.DockerClient,
     image_id: str,
     job: Job,
+    given: _Given,
     description: dict[str, Any],
     folder: Path,
     wanted: str,
 ) -> dict[str, Any]:
     """One run of the dumper; `wanted` and the closing record land in `folder`."""
     files: dict[str, Path | bytes] = {"net.prototxt": job.prototxt}
-    deploy = job.net.run_text if job.net is not None else ""
-    if deploy:
-        files["deploy.prototxt"] = deploy.encode()
-    if job.caffemodel is not None:
-        files["net.caffemodel"] = job.caffemodel
+    if given.text:
+        files["deploy.prototxt"] = given.text.encode()
+    if given.weights is not None:
+        files["net.caffemodel"] = given.weights
     if job.probe:
         files["probe.npz"] = _npz(job.probe)
     description = {
         **description,
         "prototxt": "net.prototxt",
-        "deploy": "deploy.prototxt" if deploy else None,
-        "caffemodel": "net.caffemodel" if job.caffemodel else None,
+        "deploy": "deploy.prototxt" if given.text else None,
+        "caffemodel": "net.caffemodel" if given.weights else None,
         "probe": "probe.npz" if job.probe else None,
+        "shapes": {name: list(shape) for name, shape in job.shapes.items()},
+        "filled": list(job.weights.made) if job.weights else [],
     }
     files["job.json"] = json.dumps(description).encode()
     todo = Run(
@@ -193,7 +229,7 @@ def _run(
         command=COMMAND,
         files=files,
         fetch={"result.json": folder / "result.json", wanted: folder / wanted},
-        memory=_memory(client, job),
+        memory=_memory(client, job, given.weights),
         environment=QUIET,
     )
     ended = run(client, todo)
@@ -205,10 +241,7 @@ def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, 
     if not file.exists():
         reason = judge(ended, todo, "Caffe")
         if ended.status in (134, 139) and not ended.out_of_memory:
-            other = " --probe FILE.npz gives Caffe another input" if job.probe else ""
-            raise BadInput(
-                f"{job.caffemodel or job.prototxt}: {reason}; is {job.prototxt} its net?{other}"
-            )
+            raise BadInput(_abort(job, reason))
         raise EngineError(reason)
     result = _record(file)
     if result["ok"]:
@@ -219,6 +252,18 @@ def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, 
     about = job.prototxt if result["kind"] == "unsupported" else job.caffemodel or job.prototxt
     first = f": {result['details'][0]}" if result["details"] else ""
     raise error(f"{about}: {result['error']}{first}", result["details"])
+
+
+def _abort(job: Job, reason: str) -> str:
+    """Caffe's own line is behind it; that the files are of two nets only some of them say.
+
+    net.cpp, CopyTrainedLayersFrom: these two come while the weights are given to the layers.
+    """
+    copying = ("Cannot copy param", "Incompatible number of blobs")
+    if job.caffemodel is not None and any(words in reason for words in copying):
+        return f"{job.caffemodel}: {reason}; is {job.prototxt} its net?"
+    other = "; --probe FILE.npz gives Caffe another input" if job.probe else ""
+    return f"{job.prototxt}: {reason}{other}"
 
 
 RECORD: dict[bool, dict[str, type]] = {
@@ -270,14 +315,14 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _memory(client: docker.DockerClient, job: Job) -> int:
+def _memory(client: docker.DockerClient, job: Job, weights: Path | None) -> int:
     """Three times the file for the weights; a column buffer for each convolution comes on top.
 
     That buffer is what a net of large pictures needs most of (20 convolutions on 256 x 256 pictures:
     4 GiB), and its size is not known before Caffe has built the net: so the bound is generous, and
     never more than three quarters of what the engine's machine has.
     """
-    size = job.caffemodel.stat().st_size if job.caffemodel else 0
+    size = weights.stat().st_size if weights else 0
     arrays = sum(array.nbytes for array in job.probe.values())
     wanted = 16 * GIBIBYTE + 5 * size + 16 * arrays
     return int(min(wanted, max(client.info()["MemTotal"] * 3 // 4, GIBIBYTE)))

@@ -6,42 +6,28 @@ does not trust the container.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Protocol
 
 import numpy as np
 
 from dumper.caffemodel import Caffemodel, shown
 from dumper.dumpfile import Dump
 from loader.errors import BadInput, IntegrityError
-from loader.forks import float_type
-
-
-class Named(Protocol):
-    """A layer of a net or of a dump."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def type(self) -> str: ...
 
 
 def check_names(
     model: Caffemodel,
-    layers: Sequence[Named],
     with_blobs: Iterable[str],
     ignored: Sequence[str],
     left_out: Collection[str] = (),
 ) -> list[str]:
-    """What Caffe passes over in silence: layers of the file that the net lacks, other types.
+    """What Caffe passes over in silence: layers of the file that the net lacks.
 
     `with_blobs`: the net's layers that have parameters. `left_out`: layers that the definition has, and
     the net lacks on purpose. Returns every discrepancy, [] if none.
     """
-    types = {layer.name: layer.type for layer in layers}
     holders = set(with_blobs)
     wrong: list[str] = []
     for layer in model.layers:
@@ -54,11 +40,6 @@ def check_names(
             hint = f"; is it {near[0]!r}?" if near else ""
             wrong.append(
                 f"layer {shown(layer.name)} of the caffemodel has no place in the net{hint}"
-            )
-        elif layer.type and types[layer.name] not in (layer.type, float_type(layer.type)):
-            wrong.append(
-                f"layer {layer.name!r}: {shown(layer.type)[1:-1]} in the caffemodel, "
-                f"{types[layer.name]} in the prototxt"
             )
     return wrong
 
@@ -74,25 +55,36 @@ def refuse(path: object, wrong: list[str]) -> None:
 
 
 def crosscheck(
-    dump: Dump, model: Caffemodel, ignored: Sequence[str], left_out: Collection[str] = ()
+    dump: Dump,
+    model: Caffemodel,
+    ignored: Sequence[str],
+    left_out: Collection[str] = (),
+    made: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> None:
-    """Names, types, and all bits. Raises BadInput (names) or IntegrityError (bits)."""
+    """Names and all bits. `made`: by layer, what its fillers are to have made of what the file lacks.
+
+    Raises BadInput (names) or IntegrityError (bits).
+    """
     holders = [layer.name for layer in dump.layers if layer.params]
-    refuse(model.path, check_names(model, dump.layers, holders, ignored, left_out))
+    refuse(model.path, check_names(model, holders, ignored, left_out))
     sources = model.by_name()
     # the file may have a shared blob with any of those that share it
     shared = {owner for layer in dump.layers for owner in layer.owners if owner is not None}
     wrong = []
     for at, layer in enumerate(dump.layers):
+        filled = (made or {}).get(layer.name, ())
         for number, (array, owner) in enumerate(zip(layer.params, layer.owners, strict=True)):
             source = sources.get(layer.name)
             blob = source.blobs[number] if source and number < len(source.blobs) else None
-            if blob is None and (owner is not None or (at, number) in shared):
-                continue
-            if blob is None:
-                wrong.append(f"layer {layer.name!r}, blob {number}: not in the caffemodel")
-            elif not same_bits(array, blob.array()):
-                wrong.append(f"layer {layer.name!r}, blob {number}: other bits than the caffemodel")
+            place = f"layer {layer.name!r}, blob {number}"
+            if blob is not None:
+                if not same_bits(array, blob.array()):
+                    wrong.append(f"{place}: other bits than the caffemodel")
+            elif number < len(filled):
+                if not same_bits(array, filled[number]):
+                    wrong.append(f"{place}: other bits than its filler makes here")
+            elif owner is None and (at, number) not in shared:
+                wrong.append(f"{place}: not in the caffemodel")
     if wrong:
         raise IntegrityError(
             f"{model.path}: the dump differs from the caffemodel ({wrong[0]}); dump it again", wrong

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dumper.dumpfile import Dump
+    from engines.stand_in import StandIn
+    from engines.weights import Weights
     from loader.graph import Net
 
 
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
 class Job:
     """`caffemodel` None: a net without parameters. An empty probe: parameters only.
 
+    `shapes`: of the inputs, as far as they are known; the probe has them too.
+
     `ignored_layers`: layers of the file that the net may lack, by name or as `loss1/*`. `digest`
     gives the caffemodel's sha256, which is computed while the engine works: asked for last. `net`:
-    the definition in its deploy form, where it was read already.
+    the definition in its deploy form, and `weights`: what the file gives to its layers, where they
+    were read already.
     """
 
     prototxt: Path
@@ -29,6 +34,26 @@ class Job:
     ignored_layers: tuple[str, ...] = ()
     digest: Callable[[], str] = str
     net: Net | None = None
+    weights: Weights | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def read_weights(self) -> Weights | None:
+        """`weights`, or what the file holds. Raises BadInput."""
+        from engines.weights import read_weights
+
+        if self.weights is not None or self.caffemodel is None:
+            return self.weights
+        return read_weights(self.caffemodel, self.net)
+
+    def for_caffe(self) -> StandIn | None:
+        """What stock Caffe is to run, where the definition was read. Raises BadInput."""
+        from engines.stand_in import stand_in
+        from engines.weights import blob_shapes
+
+        if self.net is None:
+            return None
+        weights = self.read_weights()
+        return stand_in(self.net, blob_shapes(weights.model) if weights else {})
 
 
 @dataclass

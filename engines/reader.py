@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,11 @@ import numpy as np
 from dumper import caffemodel, dumpfile
 from engines.crosscheck import check_names, refuse, same_bits
 from engines.job import Job, StageOne
+from engines.weights import Weights, always_has_blobs
 from loader.errors import BadInput
 from loader.graph import Layer, Net, owners, read_net
 from loader.progress import Progress
 
-# Layer types that always hold parameters, at TEST, whatever else the layer says: a net layer of such
-# a type that the file lacks would be filler in Caffe.
-WITH_BLOBS = {
-    "Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "PReLU", "LSTM", "RNN",
-    "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise", "Convolution3D",
-    "Deconvolution3D",
-}  # fmt: skip
 PARAMETERS = {
     "Convolution": "convolution_param",
     "Deconvolution": "convolution_param",
@@ -44,9 +39,10 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
     """Write the dump to `out`, whole or not at all. Raises BadInput with every discrepancy."""
     started = time.process_time()
     net = job.net or read_net(job.prototxt)
-    model = _read(job.caffemodel)
+    weights = replace(job, net=net).read_weights()
     with progress.task("the reader takes the parameters"):
-        layers = assemble(net, model, job)
+        layers = assemble(net, weights, job)
+    notes = list(weights.notes) if weights else []
     header = dumpfile.Header(
         net_name=net.name,
         prototxt=net.text,
@@ -56,6 +52,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         has_activations=False,
         caffemodel_sha256=job.digest(),
         reading=net.reading.to_text(),
+        notes=notes,
     )
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".decant-") as folder:
         target = Path(folder) / ("dump" + (".npz" if out.suffix == ".npz" else ".h5"))
@@ -68,7 +65,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         layers=len(layers),
         seconds={"read and write": time.process_time() - started},
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        notes=net.notes,
+        notes=[*net.notes, *notes],
     )
 
 
@@ -78,25 +75,18 @@ def parameters(net: Net, job: Job, finite: bool = True) -> list[Sequence[np.ndar
     `finite` False: NaN is left for the engine to find; looking at every value takes as long as
     copying the file.
     """
-    return [layer.params for layer in assemble(net, _read(job.caffemodel), job, finite)]
-
-
-def _read(path: Path | None) -> caffemodel.Caffemodel | None:
-    if path is None:
-        return None
-    try:
-        return caffemodel.read(path)
-    except caffemodel.CaffemodelError as error:
-        raise BadInput(str(error)) from None
+    weights = replace(job, net=net).read_weights()
+    return [layer.params for layer in assemble(net, weights, job, finite)]
 
 
 def assemble(
-    net: Net, model: caffemodel.Caffemodel | None, job: Job, finite: bool = True
+    net: Net, weights: Weights | None, job: Job, finite: bool = True
 ) -> list[dumpfile.Layer]:
     """The net's layers with the file's blobs, by layer name as Caffe matches them.
 
     `finite`: refuse NaN and infinities too.
     """
+    model, made = (weights.model, weights.made) if weights else (None, {})
     sources = model.by_name() if model is not None else {}
     shared = owners(net)
     layers: list[dumpfile.Layer] = []
@@ -106,8 +96,12 @@ def assemble(
         lent = {number: owner for (at, number), owner in shared.items() if at == index}
         blobs = _own(index, net, sources, shared)
         layers.append(record)
+        if layer.name in made:
+            record.params = list(made[layer.name])
+            record.owners = [None] * len(record.params)
+            continue
         if not blobs and not lent:
-            if _always_has_blobs(layer):
+            if always_has_blobs(layer):
                 lacking.add(layer.name)
                 wrong.append(
                     f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
@@ -128,7 +122,7 @@ def assemble(
         )
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
-        wrong += check_names(model, net.layers, places, job.ignored_layers, net.left_out)
+        wrong += check_names(model, places, job.ignored_layers, net.left_out)
         wrong += _different_copies(layers)
         strange = _not_finite(layers) if finite else []
         if strange and not wrong:
@@ -159,10 +153,6 @@ def _own(
         blobs += [None] * (place + 1 - len(blobs))
         blobs[place] = blobs[place] or borrower.blobs[number]
     return blobs
-
-
-def _always_has_blobs(layer: Layer) -> bool:
-    return layer.type in WITH_BLOBS or (layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1)
 
 
 def _fill(

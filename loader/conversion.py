@@ -129,6 +129,19 @@ def check(
     plan(net, params, _settled({**net.inputs, **shapes}), plugins.rules if plugins else {})
 
 
+def unsupported_layers(
+    net: Net, blobs: BlobShapes, shapes: Mapping[str, Shape], plugins: Plugins | None
+) -> list[str]:
+    """What of the net cannot be converted whatever its weights are, as far as inputs have shapes.
+
+    `blobs`: of the weights that are there.
+    """
+    known = _settled({**net.inputs, **shapes})
+    if not all(known.values()):
+        return []
+    return outline(net, known, plugins.rules if plugins else {}, blobs).unsupported
+
+
 def reading_of(dump: Dump) -> Reading:
     """How the dump says that its definition was read. Raises BadInput."""
     try:
@@ -211,7 +224,7 @@ def _generated(
         tied=dict(planned.tied),
         batch=axes.batch,
         reading=net.reading,
-        notes=net.notes,
+        notes=[*net.notes, *dump.notes],
     )
 
 
@@ -259,7 +272,7 @@ def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
         outputs=_last(net, layers),
         net=_graph(net, outline(net, inputs).tops),
         reading=net.reading,
-        notes=net.notes,
+        notes=[*net.notes, *dump.notes],
     )
 
 

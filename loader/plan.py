@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from loader.errors import Unsupported, UsageError
+from loader.errors import BadInput, Unsupported, UsageError
 from loader.graph import Layer, Net, outputs, owners
 from loader.layers import LAYERS, PYTHON, REFUSED, REFUSED_FIELDS, TRAINING_PYTHON
 from loader.layers.in_place import grows_in_place, never_in_place
 from loader.layers.normalisation import fused_batch_norm
-from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written
+from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written, WrongBlobs
 from loader.naming import Names, unique
 from loader.schema import MESSAGES
 
@@ -114,12 +114,13 @@ class Outline:
     """What can be said of a definition alone: by unique layer name, in order.
 
     `tops`: shapes, None where a layer before could not be worked out. `blobs`: parameter shapes.
-    `refused`: as `plan` would say it.
+    `refused`: as `plan` would say it; `unsupported`: what of it no other weights would change.
     """
 
     tops: dict[str, list[Shape | None]]
     blobs: dict[str, list[Shape]]
     refused: list[str]
+    unsupported: list[str]
 
 
 class _Asking(Site):
@@ -168,7 +169,7 @@ def outline(
     taken = {
         name: [tuple(blob.shape) for blob in site.blobs] for name, site in writer.sites.items()
     }
-    return Outline(tops, taken, writer.wrong)
+    return Outline(tops, taken, writer.wrong + writer.misfits, writer.wrong)
 
 
 @dataclass(eq=False)
@@ -190,7 +191,8 @@ def plan(
 ) -> Plan:
     """`blobs`: each layer's parameters, in the order of net.layers; `shapes`: of the inputs.
 
-    Raises Unsupported with every layer and parameter that cannot be converted exactly.
+    Raises Unsupported with every layer and parameter that cannot be converted exactly, and BadInput
+    where it is only that the blobs are not this definition's.
     """
     wired, made, ends = _wire(net, shapes)
     if all(value in made.values() for value in ends.values()):
@@ -202,7 +204,13 @@ def plan(
     steps = [step for item in wired for step in writer.step(item)]
     writer.wrong += _overwritten(wired, ends) + _kept(wired)
     if writer.wrong:
-        raise _cannot(net.file, writer.wrong)
+        raise unsupported(net.file, writer.wrong, writer.misfits)
+    if writer.misfits:
+        raise BadInput(
+            f"{net.file}: does not fit the weights: {writer.misfits[0]}; give the definition that they "
+            "were trained with, or the --input",
+            writer.misfits,
+        )
     return Plan(
         name=net.name,
         inputs=made,
@@ -326,6 +334,8 @@ class _Writer:
         self.net, self.blobs, self.rules = net, blobs, rules
         self.names = Names()
         self.wrong: list[str] = []
+        # of these the weights are the fault, not the definition
+        self.misfits: list[str] = []
         self.absent: dict[str, str] = {}
         # values whose shape is not known because the layer that makes them was refused
         self.unknown: set[Value] = set()
@@ -363,6 +373,9 @@ class _Writer:
         site = self._site(item)
         try:
             written = self._with_scale(item, site) or rule(site)
+        except WrongBlobs as error:
+            self._refuse(item, str(error), into=self.misfits)
+            return []
         except (Refused, ValueError, ArithmeticError) as error:
             self._refuse(item, str(error))
             return []
@@ -390,7 +403,9 @@ class _Writer:
             value.shape = tuple(shape)
         attribute = self.names.new(item.name) if written.module else ""
         named = [name for name in written.tensors if name != "num_batches_tracked"]
-        origin = {name: (item.name, number) for number, name in enumerate(named)}
+        origin = {
+            name: (item.name, written.blobs.get(name, number)) for number, name in enumerate(named)
+        }
         return Step(
             item.name, item.layer.type, item.layer.line, item.inputs, item.outputs, attribute,
             written, origin,
@@ -441,12 +456,13 @@ class _Writer:
                 hint = f": {REFUSED_FIELDS[part.name]}" if part.name in REFUSED_FIELDS else ""
                 self._refuse(item, f"{part.name} is not supported{hint}", part.line)
 
-    def _refuse(self, item: _Wired, reason: str, line: int = 0) -> None:
+    def _refuse(
+        self, item: _Wired, reason: str, line: int = 0, into: list[str] | None = None
+    ) -> None:
         layer = item.layer
         self.unknown.update(item.outputs)
-        self.wrong.append(
-            f"line {line or layer.line}: layer {item.name!r} ({layer.type}): {reason}"
-        )
+        found = self.wrong if into is None else into
+        found.append(f"line {line or layer.line}: layer {item.name!r} ({layer.type}): {reason}")
 
 
 def refuse_unknown_types(file: str, layers: Sequence[Layer], plugins: Mapping[str, Rule]) -> None:
@@ -457,14 +473,16 @@ def refuse_unknown_types(file: str, layers: Sequence[Layer], plugins: Mapping[st
         if layer.type not in INVISIBLE and not is_known(layer, plugins)
     ]
     if wrong:
-        raise _cannot(file, wrong)
+        raise unsupported(file, wrong)
 
 
-def _cannot(file: str, wrong: list[str]) -> Unsupported:
+def unsupported(file: str, wrong: Sequence[str], also: Sequence[str] = ()) -> Unsupported:
+    """The refusal of what cannot be converted exactly; `also`: what else the weights lack."""
+    more = f"; the weights do not fit either: {also[0]}" if also else ""
     return Unsupported(
-        f"{file}: cannot be converted exactly: {wrong[0]}; drop the layer, or give "
-        "--layer-plugin module:Class for it",
-        wrong,
+        f"{file}: cannot be converted exactly: {wrong[0]}; drop the layer, or give --layer-plugin "
+        f"module:Class for it{more}",
+        [*wrong, *also],
     )
 
 

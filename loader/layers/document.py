@@ -129,7 +129,8 @@ def markdown() -> str:
     )
     lines.append(
         "- What torch has no module for: convolutions over other than 1 to 3 spatial axes, BatchNorm on more than 5 axes, "
-        "Im2col over other than 2; infinite parameters; layers whose weights the file lacks (Caffe would use the filler)."
+        "Im2col over other than 2; infinite parameters; layers whose weights the file lacks, unless their fillers are written "
+        "down and exact (`constant`, `bilinear`)."
     )
     lines.append(
         "- Convolution3D, Deconvolution3D and Pooling3D of other forks than C3D's (`kernel_depth`) and P3D's (`kernel_l`): "

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from loader.layers import nvcaffe
 from loader.layers.normalised import check_batch, normalised
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, count
+from loader.layers.rule import Refused, Shape, Site, Written, WrongBlobs, arguments, count
 
 
 def lrn(site: Site) -> Written:
@@ -32,24 +33,31 @@ def lrn(site: Site) -> Written:
 
 
 def batch_norm(site: Site) -> Written:
-    """Statistics are stored multiplied by the third blob; 0 there makes both of them 0."""
+    """Statistics are stored multiplied by the third blob; 0 there makes both 0. Five: NVCaffe's."""
     site.expect(bottoms=1, tops=1, blobs=len(site.blobs))
+    check_batch(site.bottom())
+    if len(_batch_blobs(site)) == 5:
+        return nvcaffe.batch_norm(site)
     stored = site.param("batch_norm_param").boolean("use_global_stats", True)
     eps = site.param("batch_norm_param").number("eps", 1e-5)
     check_batch(site.bottom(), stored, eps)
     return normalised(site.bottom(), eps, batch_statistics(site), stored)
 
 
+def _batch_blobs(site: Site) -> list[np.ndarray]:
+    """Three; NVCaffe's five, where the definition asks for them or the file has them."""
+    channels = (site.bottom()[1],)
+    more = (channels, channels) if nvcaffe.asks_for_scale_bias(site.layer) else ()
+    return site.filed(channels, channels, (1,), *more)
+
+
 def batch_statistics(site: Site) -> dict[str, np.ndarray]:
     """running_mean and running_var; nothing where the batch's own are used."""
-    channels = site.bottom()[1]
-    blobs = site.filed((channels,), (channels,), (1,))
-    if len(blobs) == 5:
-        raise Refused(
-            "five blobs: NVCaffe's scale_bias; save the net with BatchNorm and Scale apart"
-        )
+    blobs, channels = _batch_blobs(site), site.bottom()[1]
     if len(blobs) != 3:
-        raise Refused(f"takes 3 parameter blobs, and has {len(blobs)}")
+        raise WrongBlobs(f"takes 3 parameter blobs, and has {len(blobs)}")
+    if nvcaffe.asks_for_scale_bias(site.layer):
+        raise WrongBlobs("asks for a scale and a bias (NVCaffe), and has 3 parameter blobs, not 5")
     mean, variance, factor = site.blob(0, channels), site.blob(1, channels), site.blob(2, 1)
     if not site.param("batch_norm_param").boolean("use_global_stats", True):
         return {}
@@ -70,7 +78,7 @@ def fused_batch_norm(site: Site, scale: Site) -> Written | None:
     axis = scale.axis(param.integer("axis", 1), scale.bottom())
     plain = axis == 1 and param.integer("num_axes", 1) == 1 and len(scale.bottoms) == 1
     stored = site.param("batch_norm_param").boolean("use_global_stats", True)
-    if not plain or not stored or not 2 <= len(site.bottom()) <= 5:
+    if not plain or not stored or not 2 <= len(site.bottom()) <= 5 or len(_batch_blobs(site)) == 5:
         return None
     channels = site.bottom()[1]
     bias = param.boolean("bias_term", False)
@@ -169,7 +177,7 @@ def normalize(site: Site) -> Written:
     # a shared scale has no axes in files of the fork
     blob = site.blobs[0] if site.blobs else site.blob(0, size)
     if count(blob.shape) != size:
-        raise Refused(f"a scale of {count(blob.shape)} values for {size}")
+        raise WrongBlobs(f"a scale of {count(blob.shape)} values for {size}")
     literals = arguments(size, across_spatial=spatial, eps=param.number("eps", 1e-10))
     tensors = {"weight": blob.reshape(size)}
     return Written("{self}({0})", [shape], f"Normalize({literals})", tensors, ("Normalize",))
@@ -189,7 +197,7 @@ def fork_bn(site: Site) -> Written:
     segnet = any(param.has(name) for name in ("bn_mode", "scale_filler", "shift_filler"))
     found = site.filed(*[(1, shape[1], 1, 1)] * (2 if segnet else 4))
     if any(blob.size != shape[1] for blob in found) or len(found) not in (2, 4):
-        raise Refused(f"{len(found)} blobs; BN has 2 or 4 of {shape[1]} values")
+        raise WrongBlobs(f"{len(found)} blobs; BN has 2 or 4 of {shape[1]} values")
     blobs = [blob.reshape(-1) for blob in found]
     tensors = dict(zip(("weight", "bias", "running_mean", "running_var"), blobs, strict=False))
     if len(blobs) == 4:

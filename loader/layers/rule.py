@@ -37,6 +37,10 @@ class Refused(ValueError):
     """A layer that cannot be converted exactly; the text says what about it, and what to do."""
 
 
+class WrongBlobs(Refused):
+    """The weights are not those of this definition: another number of blobs, or other shapes."""
+
+
 @dataclass(frozen=True)
 class Written:
     """A layer as source.
@@ -44,7 +48,8 @@ class Written:
     `call` is an expression that makes all tops, or one for each top; {0}, {1} ... stand for the
     bottoms, {self} for the layer's module, whose constructor `module` is ("" where none is needed).
     `tensors` has the state below the module, in the order of the blobs ("" is the state itself, of a
-    bare nn.Parameter). `ops` names the classes of loader.ops that are used.
+    bare nn.Parameter); `blobs` has the numbers of those that are not in this order. `ops` names the
+    classes of loader.ops that are used.
     """
 
     call: str | tuple[str, ...]
@@ -52,6 +57,7 @@ class Written:
     module: str = ""
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     ops: tuple[str, ...] = ()
+    blobs: Mapping[str, int] = field(default_factory=dict)
 
 
 # fields of a layer that say how it is trained or wired, not what it computes
@@ -224,12 +230,12 @@ class Site:
         return found
 
     def blob(self, number: int, *shape: int) -> np.ndarray:
-        """A parameter blob of this shape (up to Caffe's legacy rule). Raises Refused otherwise."""
+        """A parameter blob of this shape (up to Caffe's legacy rule). Raises WrongBlobs otherwise."""
         if number >= len(self.blobs):
-            raise Refused(f"needs parameter blob {number}, and has {len(self.blobs)}")
+            raise WrongBlobs(f"needs parameter blob {number}, and has {len(self.blobs)}")
         found = self.blobs[number]
         if not same_shape(found.shape, shape):
-            raise Refused(
+            raise WrongBlobs(
                 f"parameter blob {number} has shape {shown(found.shape)}, the net makes it "
                 f"{shown(shape)}"
             )
@@ -249,7 +255,7 @@ class Site:
         if tops is not None and len(self.layer.tops) != tops:
             raise Refused(f"makes {tops} tops, and has {len(self.layer.tops)}")
         if len(self.blobs) != blobs:
-            raise Refused(f"takes {blobs} parameter blobs, and has {len(self.blobs)}")
+            raise WrongBlobs(f"takes {blobs} parameter blobs, and has {len(self.blobs)}")
 
     def everything(self) -> dict[str, object]:
         """All parameters as plain data: {"relu_param": {"negative_slope": 0.1}}; all are honoured."""

@@ -134,11 +134,11 @@ def test_memory_grows_with_the_file_and_stays_within_the_machine(tmp_path: Path)
     large = SimpleNamespace(info=lambda: {"MemTotal": 1024 * GIB})
     small = SimpleNamespace(info=lambda: {"MemTotal": 4 * GIB})
     one, other = job(tmp_path), job(tmp_path)
-    empty = caffe._memory(large, one)  # type: ignore[arg-type]
+    empty = caffe._memory(large, one, one.caffemodel)  # type: ignore[arg-type]
     with (tmp_path / "net.caffemodel").open("r+b") as file:
         file.truncate(GIB)
-    assert caffe._memory(large, other) >= empty + 3 * GIB  # type: ignore[arg-type]
-    assert GIB <= caffe._memory(small, other) <= 3 * GIB  # type: ignore[arg-type]
+    assert caffe._memory(large, other, other.caffemodel) >= empty + 3 * GIB  # type: ignore[arg-type]
+    assert GIB <= caffe._memory(small, other, other.caffemodel) <= 3 * GIB  # type: ignore[arg-type]
 
 
 def test_a_probe_arrives_as_it_was_made(tmp_path: Path) -> None:

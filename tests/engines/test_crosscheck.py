@@ -78,15 +78,21 @@ def test_an_unused_layer_is_refused_with_its_nearest_name(tmp_path: Path) -> Non
 
 def test_a_pattern_does_not_reach_beyond_its_names(tmp_path: Path) -> None:
     found = model(tmp_path, encode.net("current", [FC, ("loss1/fc", *FC[1:])]))
-    layers = dumped(WEIGHT, BIAS).layers
-    assert not check_names(found, layers, ["fc"], ("loss1/*",))
-    assert len(check_names(found, layers, ["fc"], ("loss2/*", "Loss1/*", "loss1"))) == 1
+    assert not check_names(found, ["fc"], ("loss1/*",))
+    assert len(check_names(found, ["fc"], ("loss2/*", "Loss1/*", "loss1"))) == 1
 
 
-def test_another_recorded_type_is_refused_with_both(tmp_path: Path) -> None:
+def test_the_recorded_type_is_not_looked_at_as_in_caffe(tmp_path: Path) -> None:
     found = model(tmp_path, encode.net("current", [("fc", "Convolution", FC[2])]))
-    with pytest.raises(BadInput, match="Convolution in the caffemodel, InnerProduct in"):
-        crosscheck(dumped(WEIGHT, BIAS), found, ())
+    crosscheck(dumped(WEIGHT, BIAS), found, ())
+
+
+def test_what_fillers_are_to_make_is_compared_too(tmp_path: Path) -> None:
+    other = encode.net("current", [("other", *FC[1:])])
+    filled = {"fc": [WEIGHT, BIAS]}
+    crosscheck(dumped(WEIGHT, BIAS), model(tmp_path, other), ("other",), (), filled)
+    with pytest.raises(IntegrityError, match="'fc', blob 1: other bits than its filler"):
+        crosscheck(dumped(WEIGHT, BIAS + 1), model(tmp_path, other), ("other",), (), filled)
 
 
 def test_a_borrowed_blob_is_its_owners_business(tmp_path: Path) -> None:

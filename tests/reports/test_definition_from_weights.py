@@ -14,7 +14,7 @@ from commands.dump import dump as dump_command
 from commands.inspect import inspect
 from commands.load import load as load_command
 from commands.origins import caffe_files
-from engines.reader import WITH_BLOBS
+from engines.weights import WITH_BLOBS
 from loader import artifact
 from loader.catalog import load_catalog
 from loader.deploy import deploy

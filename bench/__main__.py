@@ -9,7 +9,7 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench import container, convert, forward, reader, rounding
+from bench import container, convert, forward, parity, reader, rounding
 
 BENCHES = {
     "reader": reader.run,
@@ -17,6 +17,7 @@ BENCHES = {
     "container": container.run,
     "forward": forward.run,
     "rounding": rounding.run,
+    "parity": parity.run,
 }
 
 

@@ -29,15 +29,17 @@ from loader.errors import DecantError, Unsupported, UsageError
 from loader.graph import Net, read_net
 from loader.naming import unique
 from loader.plan import outline, plan
+from loader.reading import STOCK, Reading
 
 SUFFIXES = (".prototxt", ".protxt", ".pt", ".pbtxt", ".txt")
 LAYER = re.compile(rb"(^|[\s}])layers?\s*:?\s*\{")
 # Those who ask for a shape name the blob in quotes, last; this one is what most nets take.
 ASKED = re.compile(r"'([^']*)'[^']*$")
+STAGE = re.compile(r"""\bstage\s*:\s*["']([^"'\n]+)["']""")
 PICTURE = (1, 3, 224, 224)
 UNKNOWN_SHAPE = "an input's shape is nowhere in the definition"
 SECONDS = 120
-PLANNED, SHAPE = "planned", "planned with --input"
+PLANNED, TOLD = "planned", "planned with --input, --stage or --phase"
 REFUSED, BAD, CRASHED = "refused", "no whole net at TEST", "crash"
 
 
@@ -74,9 +76,25 @@ def judge(path: Path) -> Outcome:
 
 
 def _judge(path: Path) -> Outcome:
+    found = _read(path, STOCK)
+    if found.word != BAD:
+        return found
+    # the first state that makes a net of it
+    tried = (_read(path, reading) for reading in _readings(path))
+    return next((Outcome(TOLD) for x in tried if x.word in (PLANNED, TOLD)), found)
+
+
+def _readings(path: Path) -> Iterator[Reading]:
+    """What a person is told to try: each stage that the text names, then the training phase."""
+    for stage in dict.fromkeys(re.findall(STAGE, path.read_text(errors="replace"))):
+        yield Reading(stages=(stage,))
+    yield Reading(phase="TRAIN")
+
+
+def _read(path: Path, reading: Reading) -> Outcome:
     shapes: dict[str, tuple[int, ...]] = {}
     try:
-        net = read_net(path)
+        net = read_net(path, reading)
         try:
             _write(net, shapes)
         except UsageError as error:
@@ -90,7 +108,7 @@ def _judge(path: Path) -> Outcome:
     except DecantError as error:
         reasons = [reason(line.removeprefix(f"{path}")) for line in _lines(error)]
         return Outcome(BAD, tuple(dict.fromkeys(reasons)))
-    return Outcome(SHAPE if shapes else PLANNED)
+    return Outcome(TOLD if shapes else PLANNED)
 
 
 def _lines(error: DecantError) -> list[str]:
@@ -136,7 +154,8 @@ def reason(line: str) -> str:
 def _general(said: str) -> str:
     """Quoted names and numbers replaced, the place and the advice left out."""
     said = re.sub(r"^(:\d+)?:?\s*(line \d+: )?", "", said)
-    said = re.sub(r"'[^']*'", "'...'", said)
+    # who makes a blob in another state is advice as well
+    said = re.sub(r"'[^']*'", "'...'", said.split(": line ")[0])
     return re.sub(r"(?<!\w)-?\d+(\.\d+)?", "N", said).split("; ")[0][:110]
 
 
@@ -161,7 +180,7 @@ def summary(outcomes: Mapping[Path, Outcome]) -> dict[str, object]:
     words = Counter(outcome.word for outcome in outcomes.values())
     return {
         "definitions": len(outcomes),
-        **{word: words[word] for word in (PLANNED, SHAPE, REFUSED, BAD, CRASHED)},
+        **{word: words[word] for word in (PLANNED, TOLD, REFUSED, BAD, CRASHED)},
         "reasons": {why: [count, only[why]] for why, count in sorted(every.items(), key=_most)},
     }
 

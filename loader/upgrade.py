@@ -5,7 +5,7 @@ V0 -> V1 -> current, legacy inputs -> Input layer. Each change is noted in one l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dumper.era import V0_TYPES, V1_TYPES
 from loader import forks
@@ -13,6 +13,8 @@ from loader.errors import BadInput
 from loader.prototxt import Field, Message, integer
 from loader.schema import ENUMS, FIELDS
 
+# C3D's types, on blobs of five axes
+_VOLUMES = ("Convolution3D", "Deconvolution3D", "Pooling3D")
 # Where V0's fields go, by V0 type: (field, message, new name); upgrade_proto.cpp:115-552.
 _CONV = "convolution_param"
 _IP = "inner_product_param"
@@ -89,7 +91,7 @@ def upgrade(net: Message, file: str) -> tuple[list[Message], list[str]]:
             f"{file}:{net.all('input_shape')[0].line}: input_shape in a net of V0 layers, which Caffe "
             "passes over; write four input_dim for each input"
         )
-    legacy = _legacy_input(net, file)
+    legacy = _legacy_input(net, _axes(layers), file)
     if legacy is not None:
         layers = [legacy, *layers]
         notes.append("legacy `input` became an Input layer")
@@ -234,17 +236,22 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return f"; is it {found[0]}?" if found else ""
 
 
-def _legacy_input(net: Message, file: str) -> Message | None:
-    """`input` with `input_shape` or four `input_dim`s each (:964-1002); neither: no layer."""
+def _axes(layers: Sequence[Message]) -> int:
+    """How many `input_dim`s an input has: four; five in C3D, whose blobs are volumes."""
+    return 5 if any(layer.text("type") in _VOLUMES for layer in layers) else 4
+
+
+def _legacy_input(net: Message, axes: int, file: str) -> Message | None:
+    """`input` with `input_shape` or `axes` `input_dim`s each (:964-1002); neither: no layer."""
     names = net.texts("input")
     shapes = net.messages("input_shape")
     dims = net.integers("input_dim")
     if not names or not (shapes or dims):
         return None
     if not shapes:
-        if len(dims) < 4 * len(names):
-            raise BadInput(f"{file}: {len(names)} inputs need {4 * len(names)} input_dim")
-        groups = [dims[start : start + 4] for start in range(0, len(dims), 4)]
+        if len(dims) < axes * len(names):
+            raise BadInput(f"{file}: {len(names)} inputs need {axes * len(names)} input_dim")
+        groups = [dims[start : start + axes] for start in range(0, len(dims), axes)]
         shapes = [Message([Field("dim", str(dim), 1) for dim in group]) for group in groups]
     if len(shapes) < len(names):
         raise BadInput(f"{file}: {len(names)} inputs need {len(names)} input_shape")

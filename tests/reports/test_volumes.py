@@ -94,6 +94,15 @@ def test_c3d_v1_1_has_messages_of_its_own(tmp_path: Path) -> None:
     assert np.abs(compute(found, x) - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
+def test_its_legacy_input_has_five_dimensions(tmp_path: Path) -> None:
+    dims = "".join(f"input_dim: {dim}\n" for dim in CLIP)
+    text = c3d("convolution_param", "pooling_param", f'input: "data"\n{dims}')
+    found = converted(text, encode.c3d(C3D), tmp_path)
+    x = random(*CLIP)
+    wanted = by_numpy(x)
+    assert np.abs(compute(found, x) - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize(
     "param",
     [

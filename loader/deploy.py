@@ -17,7 +17,7 @@ from loader.batch import changes, with_batch
 from loader.errors import BadInput, UsageError
 from loader.graph import Layer, Net, check_connections, outputs, rendered
 from loader.losses import CONTAINS, at_test, contained, is_dropped
-from loader.plan import refuse_unknown_types
+from loader.plan import is_known, refuse_unknown_types
 from loader.prototxt import Field, Message
 from loader.schema import TYPES
 
@@ -42,16 +42,25 @@ VIDEO = ("video_data_param", "image_data_param")
 # these read files, in colour unless they are told not to
 COLOURED = {"DenseImageData", "ImageData", "VideoData"}
 SOURCES = PICTURES | {"HDF5Data", "DummyData"}
+# what they bring is nowhere in the definition
+UNSHAPED = {"HDF5Data", "Python"}
 _LEARN = {
     "BatchNorm", "Bias", "Convolution", "Deconvolution", "Embed", "InnerProduct", "LSTM", "PReLU",
     "RNN", "Scale",
 }  # fmt: skip
 
 
+def is_source(layer: Layer, plugins: Collection[str] = ()) -> bool:
+    """Whether it brings data; a Python layer without bottoms that nobody knows can do nothing else."""
+    if layer.type != "Python":
+        return layer.type in SOURCES
+    return not layer.bottoms and not is_known(layer, plugins)
+
+
 def is_training(net: Net, plugins: Collection[str] = ()) -> bool:
     """Whether a data layer or a loss is in it."""
     return any(
-        layer.type in SOURCES or layer.type in CONTAINS or is_dropped(layer, plugins)
+        is_source(layer, plugins) or layer.type in CONTAINS or is_dropped(layer, plugins)
         for layer in at_test(net, plugins).layers
     )
 
@@ -103,7 +112,7 @@ def _deployed(
     # values that go with the losses: their own, and all that is made of them
     gone = set(labels)
     for layer in net.layers:
-        if layer.type in SOURCES:
+        if is_source(layer, plugins or {}):
             tops = [top for top in layer.tops if top not in labels]
             for number, top in enumerate(tops):
                 at = layer.tops.index(top)
@@ -162,7 +171,7 @@ def _changed_outputs(net: Net, found: Net) -> list[str]:
     """What a person who knows Caffe's outputs would miss, in one line."""
     before, after = outputs(net), outputs(found)
     kinds = {layer.name: layer for layer in net.layers}
-    data = {top for layer in net.layers if layer.type in SOURCES for top in layer.tops}
+    data = {top for layer in net.layers if is_source(layer) for top in layer.tops}
     parts = [
         f"{layer.tops[0]!r} has the values of {layer.type}, where Caffe gives the loss, one number"
         for layer in found.layers
@@ -200,10 +209,10 @@ def _labels(net: Net, plugins: Collection[str]) -> set[str]:
     """Tops of the data layers that only losses and their like read, by themselves or made over."""
     found = set()
     for layer in net.layers:
-        if layer.type in SOURCES:
+        if is_source(layer, plugins):
             for number, top in enumerate(layer.tops):
                 second = layer.type in PICTURES and number > 0
-                unread = layer.type == "HDF5Data" and not any(top in x.bottoms for x in net.layers)
+                unread = layer.type in UNSHAPED and not any(top in x.bottoms for x in net.layers)
                 if unread or _Label(net, second, plugins).is_label(top, set()):
                     found.add(top)
     return found
@@ -244,7 +253,7 @@ def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Pat
         return tuple(param.integer(name) for name in names)
     if layer.type == "DummyData":
         return _dummy(layer, number)
-    if number > 0 or layer.type == "HDF5Data":
+    if number > 0 or layer.type in UNSHAPED:
         return None
     mean = _mean_shape(layer, beside)
     own, transform = _own(layer), layer.fields.message("transform_param")

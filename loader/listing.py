@@ -127,10 +127,12 @@ def _weights(
 
 
 def _deploy_form(net: Net, shapes: Mapping[str, Shape]) -> Net:
-    """As it is converted; as it stands where a data layer does not say its shape."""
+    """As it is converted; as it stands where a data layer does not say its shape, and nobody else."""
     try:
         return deploy(net, shapes, {})
     except UsageError as error:
+        if shapes:
+            raise
         return replace(net, notes=[*net.notes, error.message])
 
 

@@ -111,7 +111,7 @@ def markdown() -> str:
     lines += ["", "## Not seen in the source", ""]
     lines.append(f"{', '.join(INVISIBLE)}: they compute nothing.")
     lines += ["", "## Of training definitions", ""]
-    lines.append(f"{', '.join(sorted(SOURCES))}: become inputs.")
+    lines.append(f"{', '.join(sorted(SOURCES))}, Python without bottoms: become inputs.")
     for loss, (function, _) in CONTAINS.items():
         lines.append(f"{loss}: becomes {function}.")
     lines.append(

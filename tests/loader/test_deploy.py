@@ -189,9 +189,21 @@ FAR = 'layer { name: "loss" type: "EuclideanLoss" bottom: "fc" bottom: "flat" to
 QUIET = 'layer { name: "quiet" type: "Silence" bottom: "label" bottom: "data" }'
 
 
+PYTHON = (
+    'layer { name: "p" type: "Python" top: "data" top: "label" '
+    'python_param { module: "own_data" layer: "Reader" } }'
+)
+
+
+def test_a_python_layer_without_bottoms_brings_data() -> None:
+    with pytest.raises(UsageError, match="'data'"):
+        converted(PYTHON + CONV + FC + LOSS)
+
+
 @pytest.mark.parametrize(
     ("text", "output"),
     [
+        (PYTHON + CONV + FC + LOSS, "loss"),
         (PICTURES + OWN + CONV + FC + LOSS, "loss"),
         (HDF5 + CONV + FC + FLAT + FAR, "fc"),
         (DATA + QUIET + CONV + FC + LOSS, "loss"),

@@ -6,8 +6,8 @@ $DECANT_ARTIFACTS or ./artifacts.
 
 from __future__ import annotations
 
-import loader
-from loader.catalog import load_catalog
+from decant import loader
+from decant.loader.catalog import load_catalog
 
 dependencies = ["torch", "safetensors", "yaml", "pydantic"]
 

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from commands.run import run
-from loader.reading import Asked
+from decant.commands.run import run
+from decant.loader.reading import Asked
 
 app = typer.Typer(
     name="decant",
@@ -107,7 +107,7 @@ def convert(
 
     Example: decant convert --prototxt deploy.prototxt --caffemodel net.caffemodel
     """
-    from commands.convert import convert
+    from decant.commands.convert import convert
 
     convert(
         model=model,
@@ -156,7 +156,7 @@ def dump(
 
     Example: decant dump --prototxt deploy.prototxt --caffemodel net.caffemodel --out net.h5
     """
-    from commands.dump import dump
+    from decant.commands.dump import dump
 
     dump(
         model=model,
@@ -201,7 +201,7 @@ def load(
 
     Example: decant load googlenet.h5 --model googlenet_bvlc
     """
-    from commands.load import load
+    from decant.commands.load import load
 
     load(
         dump=dump,
@@ -242,7 +242,7 @@ def validate(
 
     Example: decant validate lenet_digits
     """
-    from commands.validate import validate
+    from decant.commands.validate import validate
 
     validate(
         names=names or [],
@@ -277,7 +277,7 @@ def classify(
 
     Example: decant classify lenet_digits models/lenet_digits/validation/3/0003.png --engine caffe
     """
-    from commands.classify import classify
+    from decant.commands.classify import classify
 
     classify(
         model=model,
@@ -304,7 +304,7 @@ def compare(
 
     Example: decant compare artifacts/lenet_digits models/lenet_digits/reference.h5
     """
-    from commands.compare import compare
+    from decant.commands.compare import compare
 
     compare(one=one, other=other, bound=bound, device=device, as_json=as_json)
 
@@ -328,7 +328,7 @@ def report(
 
     Example: decant report lenet_digits --png pictures
     """
-    from commands.report import report
+    from decant.commands.report import report
 
     report(
         model=model,
@@ -352,7 +352,7 @@ def list_models(
 
     Example: decant list
     """
-    from commands.list import list_models
+    from decant.commands.list import list_models
 
     list_models(out=out, catalog=catalog, as_json=as_json)
 
@@ -367,7 +367,7 @@ def fetch(
 
     Example: decant fetch googlenet_bvlc
     """
-    from commands.fetch import fetch
+    from decant.commands.fetch import fetch
 
     fetch(models=models or [], catalog=catalog, as_json=as_json)
 
@@ -406,7 +406,7 @@ def add(
 
     Example: decant add my_net --prototxt deploy.prototxt --caffemodel https://example.org/a.caffemodel
     """
-    from commands.add import add
+    from decant.commands.add import add
 
     add(
         name=name,
@@ -446,7 +446,7 @@ def inspect(
 
     Example: decant inspect net.caffemodel
     """
-    from commands.inspect import inspect
+    from decant.commands.inspect import inspect
 
     inspect(
         file=file,
@@ -468,7 +468,7 @@ def artifacts(
 
     Example: decant artifacts --out release
     """
-    from commands.artifacts import artifacts
+    from decant.commands.artifacts import artifacts
 
     artifacts(out=out, engine=engine, catalog=catalog, as_json=as_json)
 
@@ -483,7 +483,7 @@ def image(
 
     Example: decant image --base decant-base:bullseye
     """
-    from commands.image import image
+    from decant.commands.image import image
 
     image(base=base, which=which, as_json=as_json)
 
@@ -498,7 +498,7 @@ def doctor(
 
     Example: decant doctor
     """
-    from commands.doctor import doctor
+    from decant.commands.doctor import doctor
 
     doctor(gpu=gpu, catalog=catalog, as_json=as_json)
 

@@ -6,12 +6,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from engines.caffe import dump, run_script
-from engines.job import Job
-from loader.errors import EngineError
-from loader.graph import read_net
-from loader.probe import make_probe
-from loader.progress import SILENT
+from decant.engines.caffe import dump, run_script
+from decant.engines.job import Job
+from decant.loader.errors import EngineError
+from decant.loader.graph import read_net
+from decant.loader.probe import make_probe
+from decant.loader.progress import SILENT
 from tests import definitions
 
 ROOT = Path(__file__).resolve().parents[1]

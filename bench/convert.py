@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from loader.graph import net_from_text
+from decant.loader.graph import net_from_text
 from tests import definitions
 from tests.random_weights import random_blobs, write_caffemodel
 from tests.structures import resnet
@@ -35,11 +35,11 @@ sys.path.insert(0, {root!r})
 START = QUIET + "import numpy, h5py\n"
 READ = (
     QUIET
-    + "import pipeline; pipeline.main(['dump', '--no-parity', '--out', {out!r}, *{files!r}])\n"
+    + "from decant import pipeline; pipeline.main(['dump', '--no-parity', '--out', {out!r}, *{files!r}])\n"
 )
 CONVERT = (
     QUIET
-    + "import pipeline; pipeline.main(['convert', '--no-parity', '--out', {out!r}, *{files!r}])\n"
+    + "from decant import pipeline; pipeline.main(['convert', '--no-parity', '--out', {out!r}, *{files!r}])\n"
 )
 
 

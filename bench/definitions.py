@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from loader.batch import input_shapes
-from loader.codegen import generate
-from loader.deploy import deploy
-from loader.errors import DecantError, Unsupported, UsageError
-from loader.graph import Net, read_net
-from loader.naming import unique
-from loader.plan import outline, plan
-from loader.reading import STOCK, Reading
+from decant.loader.batch import input_shapes
+from decant.loader.codegen import generate
+from decant.loader.deploy import deploy
+from decant.loader.errors import DecantError, Unsupported, UsageError
+from decant.loader.graph import Net, read_net
+from decant.loader.naming import unique
+from decant.loader.plan import outline, plan
+from decant.loader.reading import STOCK, Reading
 
 SUFFIXES = (".prototxt", ".protxt", ".pt", ".pbtxt", ".txt")
 LAYER = re.compile(rb"(^|[\s}])layers?\s*:?\s*\{")

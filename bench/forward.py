@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from engines.caffe import run_script, time_forward
-from engines.job import Job
-from loader import zoo
-from loader.codegen import generate
-from loader.errors import EngineError
-from loader.graph import net_from_text
-from loader.loading import module_from_source
-from loader.ops.lrn import LRN
-from loader.plan import plan
-from loader.progress import SILENT
+from decant.engines.caffe import run_script, time_forward
+from decant.engines.job import Job
+from decant.loader import zoo
+from decant.loader.codegen import generate
+from decant.loader.errors import EngineError
+from decant.loader.graph import net_from_text
+from decant.loader.loading import module_from_source
+from decant.loader.ops.lrn import LRN
+from decant.loader.plan import plan
+from decant.loader.progress import SILENT
 from tests import definitions
 from tests.random_weights import random_blobs, shapes_of
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import torch
 
-from dumper import dumpfile
-from dumper.dumpfile import Dump
-from engines.caffe import dump
-from engines.job import Job
-from loader import parity
-from loader.conversion import Conversion, convert
-from loader.errors import EngineError
-from loader.graph import net_from_text
-from loader.probe import make_probe
-from loader.progress import SILENT
-from loader.verdict import Parity
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import Dump
+from decant.engines.caffe import dump
+from decant.engines.job import Job
+from decant.loader import parity
+from decant.loader.conversion import Conversion, convert
+from decant.loader.errors import EngineError
+from decant.loader.graph import net_from_text
+from decant.loader.probe import make_probe
+from decant.loader.progress import SILENT
+from decant.loader.verdict import Parity
 from tests.deep_nets import deep_nets
 from tests.planted import planted
 from tests.random_weights import write_caffemodel
@@ -34,9 +34,9 @@ FRAMES = 64
 MEMORY = """
 import sys, threading
 from pathlib import Path
-from dumper import dumpfile
-from loader.conversion import convert
-from loader.parity import measure
+from decant.dumper import dumpfile
+from decant.loader.conversion import convert
+from decant.loader.parity import measure
 dump = dumpfile.read(Path(sys.argv[1]))
 made = convert(dump, None, "net")
 module = made.build()

@@ -24,7 +24,7 @@ NETS = {
     "VGG-16": (VGG16, [(4096, 25088), (4096, 4096), (1000, 4096)]),
 }  # fmt: skip
 WRITE_DUMP = """
-from dumper import dumpfile as d
+from decant.dumper import dumpfile as d
 m = caffemodel.read(path)
 layers = (
     d.Layer(l.name, l.type, [], [], [b.array() for b in l.blobs], [None] * len(l.blobs))
@@ -37,7 +37,7 @@ STEPS = {
     "dump.h5": WRITE_DUMP,
     "dump.npz": "out += '.npz'\n" + WRITE_DUMP,
     "model.safetensors": """
-from loader import safetensors_file as s
+from decant.loader import safetensors_file as s
 m = caffemodel.read(path)
 arrays = {l.name + str(i): b.array() for l in m.layers for i, b in enumerate(l.blobs)}
 s.write(Path(out), arrays, hashed=False)
@@ -51,7 +51,7 @@ assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blo
 hashing.join()
 """,
 }
-HEAD = "import sys; from pathlib import Path; import numpy; from dumper import caffemodel; path, out = sys.argv[1:]\n"
+HEAD = "import sys; from pathlib import Path; import numpy; from decant.dumper import caffemodel; path, out = sys.argv[1:]\n"
 # The peak of private memory, sampled: /proc has a peak for all memory, mapped files included, only.
 WATCH = """
 import threading

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dumper.dumpfile import Dump
-from loader.conversion import convert
-from loader.errors import EngineError
-from loader.metrics import distance, error_of
-from loader.ops.batch_norm import centred
+from decant.dumper.dumpfile import Dump
+from decant.loader.conversion import convert
+from decant.loader.errors import EngineError
+from decant.loader.metrics import distance, error_of
+from decant.loader.ops.batch_norm import centred
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet, inputs_text, layer
 

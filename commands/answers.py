@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from commands.origins import CaffeFiles
-from loader.batch import refuse_no_classes
-from loader.errors import NoClassifier, UsageError
-from loader.progress import Progress
+from decant.commands.origins import CaffeFiles
+from decant.loader.batch import refuse_no_classes
+from decant.loader.errors import NoClassifier, UsageError
+from decant.loader.progress import Progress
 
 BATCH = 32
 # give their input another shape, or nothing
@@ -90,7 +90,7 @@ def from_torch(net: Any, manifest: dict[str, Any], batch: np.ndarray, device: st
     """Probabilities of all pictures of `batch` (N x C x H x W float32), N x classes."""
     import torch
 
-    from loader.evaluate import scores
+    from decant.loader.evaluate import scores
 
     fixed = manifest["batch"]
     size = fixed or BATCH
@@ -104,11 +104,11 @@ def from_caffe(
     files: CaffeFiles, manifest: dict[str, Any], batches: Iterable[np.ndarray], progress: Progress
 ) -> np.ndarray:
     """The same from real Caffe, on the files that the artifact was made of (`caffe_files`)."""
-    from engines.caffe import forward
-    from loader.batch import filled
-    from loader.deploy import deploy
-    from loader.graph import outputs, read_net
-    from loader.reading import from_json
+    from decant.engines.caffe import forward
+    from decant.loader.batch import filled
+    from decant.loader.deploy import deploy
+    from decant.loader.graph import outputs, read_net
+    from decant.loader.reading import from_json
 
     blob, shape = manifest["inputs"][0]["blob"], tuple(manifest["inputs"][0]["shape"])
     reading = from_json(manifest.get("reading", {}))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.convert import convert
-from commands.run import emit
-from loader.artifact import SUMS
-from loader.catalog import load_catalog
-from loader.errors import FetchError
+from decant.commands.convert import convert
+from decant.commands.run import emit
+from decant.loader.artifact import SUMS
+from decant.loader.catalog import load_catalog
+from decant.loader.errors import FetchError
 
 
 def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) -> None:

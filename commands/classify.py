@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.answers import (
+from decant.commands.answers import (
     asks_caffe,
     average,
     from_caffe,
@@ -18,15 +18,15 @@ from commands.answers import (
     refuse_no_classifier,
     refuse_several,
 )
-from commands.origins import caffe_files
-from commands.run import emit
-from commands.tables import show
-from loader.errors import FetchError, NoClassifier, UsageError
-from loader.progress import Progress, for_terminal
+from decant.commands.origins import caffe_files
+from decant.commands.run import emit
+from decant.commands.tables import show
+from decant.loader.errors import FetchError, NoClassifier, UsageError
+from decant.loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
-    from loader.catalog import Catalog
-    from loader.recipe import Recipe
+    from decant.loader.catalog import Catalog
+    from decant.loader.recipe import Recipe
 
 TOP = 5
 
@@ -59,9 +59,9 @@ def classify(
     as_json: bool,
 ) -> None:
     """Print the five best classes of each picture."""
-    from commands.stage_two import check_device
-    from loader.catalog import load_catalog
-    from loader.loading import load
+    from decant.commands.stage_two import check_device
+    from decant.loader.catalog import load_catalog
+    from decant.loader.loading import load
 
     progress = for_terminal()
     check_device(device)
@@ -93,9 +93,9 @@ def open_classifier(
     model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
     """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
-    from loader import artifact
-    from loader import labels as label_files
-    from loader.artifact import folder_of
+    from decant.loader import artifact
+    from decant.loader import labels as label_files
+    from decant.loader.artifact import folder_of
 
     folder = folder_of(model)
     manifest = artifact.read_manifest(folder)
@@ -120,7 +120,7 @@ def open_classifier(
 
 def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
     """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
-    from loader.recipe import from_manifest, with_mean
+    from decant.loader.recipe import from_manifest, with_mean
 
     refuse_several("inputs", manifest)
     recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
@@ -129,7 +129,7 @@ def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recip
 
 def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
     """Where nobody said how pictures are prepared, --mean has to; pictures are warped to the input."""
-    from loader.recipe import Recipe
+    from decant.loader.recipe import Recipe
 
     shape = manifest["inputs"][0]["shape"]
     if len(shape) != 4 or shape[1] not in (1, 3):
@@ -157,7 +157,7 @@ def prepared(
     recipe: Recipe, pictures: Sequence[Path], oversample: bool
 ) -> tuple[np.ndarray, list[int]]:
     """All crops of all pictures, and how many each has."""
-    from loader.recipe import crops, prepare, read_picture
+    from decant.loader.recipe import crops, prepare, read_picture
 
     if oversample and recipe.crop is None:
         raise UsageError("--oversample: the net takes whole pictures, there is nothing to crop")

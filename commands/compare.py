@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from commands.run import emit
-from commands.tables import show
-from loader import compare as comparing
-from loader.errors import ParityError, UsageError
+from decant.commands.run import emit
+from decant.commands.tables import show
+from decant.loader import compare as comparing
+from decant.loader.errors import ParityError, UsageError
 
 COLUMNS = (
     "layer", "type", "max error", "max abs", "relative L2", "cosine", "after ReLU", "isolated", "",
@@ -19,7 +19,7 @@ COLUMNS = (
 
 def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool) -> None:
     """Show every layer that both sides have. Raises ParityError naming the first that differs."""
-    from commands.stage_two import check_device
+    from decant.commands.stage_two import check_device
 
     check_device(device)
     if not (math.isfinite(bound) and bound >= 0):

@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands import inputs as resolve_inputs
-from commands import stage_one
-from commands.run import emit
-from commands.tables import PARITY_COLUMNS, parity_rows, parity_summary, show
-from loader.errors import UsageError
-from loader.progress import for_terminal
-from loader.reading import NOTHING_ASKED, Asked
+from decant.commands import inputs as resolve_inputs
+from decant.commands import stage_one
+from decant.commands.run import emit
+from decant.commands.tables import PARITY_COLUMNS, parity_rows, parity_summary, show
+from decant.loader.errors import UsageError
+from decant.loader.progress import for_terminal
+from decant.loader.reading import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
-    from commands.stage_two import Outcome
-    from engines.job import Job, StageOne
-    from loader.catalog import Catalog
-    from loader.graph import Net
-    from loader.plugins import Plugins
-    from loader.progress import Progress
+    from decant.commands.stage_two import Outcome
+    from decant.engines.job import Job, StageOne
+    from decant.loader.catalog import Catalog
+    from decant.loader.graph import Net
+    from decant.loader.plugins import Plugins
+    from decant.loader.progress import Progress
 
 
 def convert(
@@ -44,9 +44,9 @@ def convert(
     as_json: bool | None,
 ) -> None:
     """Run both stages and report; `page`: report.html too."""
-    from commands.stage_two import check_device
-    from loader.artifact import refuse_place
-    from loader.catalog import load_catalog
+    from decant.commands.stage_two import check_device
+    from decant.loader.artifact import refuse_place
+    from decant.loader.catalog import load_catalog
 
     progress = for_terminal()
     plugins = plugins_from(layer_plugins)
@@ -61,7 +61,7 @@ def convert(
     # a catalog that cannot be read is an error before anything is written, not after
     models = load_catalog(catalog) if page else None
     if gpu:
-        from engines.gpu import require
+        from decant.engines.gpu import require
 
         require()
     first = stage_one.run(
@@ -82,9 +82,9 @@ def convert(
         "caffemodel": str(found.caffemodel.resolve()) if found.caffemodel else None,
     }
     if gpu:
-        from engines.torch_container import load_in_container
-        from loader.graph import read_net
-        from loader.recipe import mean_file_of
+        from decant.engines.torch_container import load_in_container
+        from decant.loader.graph import read_net
+        from decant.loader.recipe import mean_file_of
 
         load_in_container(
             first.dump,
@@ -101,7 +101,7 @@ def convert(
         draw(out / found.name, models, progress)
         report_folder(out / found.name, first.engine, as_json)
         return
-    from commands.stage_two import assemble
+    from decant.commands.stage_two import assemble
 
     outcome = assemble(
         first.dump,
@@ -125,7 +125,7 @@ def convert(
 def draw(folder: Path, models: Catalog | None, progress: Progress) -> None:
     """report.html; None: it is not wanted."""
     if models is not None:
-        from commands.report import write
+        from decant.commands.report import write
 
         write(str(folder.resolve()), None, False, models, progress)
 
@@ -134,7 +134,7 @@ def plugins_from(words: list[str]) -> Plugins | None:
     """The user's own layers; None where there are none, and then nothing is imported."""
     if not words:
         return None
-    from loader.plugins import load_plugins
+    from decant.loader.plugins import load_plugins
 
     return load_plugins(words)
 

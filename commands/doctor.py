@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.run import emit
-from loader.cache import cache_folder
-from loader.catalog import load_catalog
-from loader.errors import DecantError, GpuError
+from decant.commands.run import emit
+from decant.loader.cache import cache_folder
+from decant.loader.catalog import load_catalog
+from decant.loader.errors import DecantError, GpuError
 
 # a VGG's files, its dump and its artifact
 ENOUGH_DISK = 4 << 30
@@ -71,9 +71,9 @@ def _catalog(path: Path | None) -> Finding:
 
 
 def _engine() -> list[Finding]:
-    from engines.connection import connect, endpoint
-    from engines.gpu import SET_UP, why_not
-    from engines.image import find
+    from decant.engines.connection import connect, endpoint
+    from decant.engines.gpu import SET_UP, why_not
+    from decant.engines.image import find
 
     try:
         client = connect()

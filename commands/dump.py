@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands import inputs as resolve_inputs
-from commands import stage_one
-from commands.run import emit
-from loader.errors import UsageError
-from loader.progress import for_terminal
-from loader.reading import NOTHING_ASKED, Asked
+from decant.commands import inputs as resolve_inputs
+from decant.commands import stage_one
+from decant.commands.run import emit
+from decant.loader.errors import UsageError
+from decant.loader.progress import for_terminal
+from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def dump(

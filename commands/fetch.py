@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.run import emit
-from loader import fetch as fetching
-from loader.catalog import load_catalog
-from loader.errors import FetchError
-from loader.progress import for_terminal
+from decant.commands.run import emit
+from decant.loader import fetch as fetching
+from decant.loader.catalog import load_catalog
+from decant.loader.errors import FetchError
+from decant.loader.progress import for_terminal
 
 
 def fetch(*, models: list[str], catalog: Path | None, as_json: bool) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from commands.run import emit
-from loader.errors import UsageError
-from loader.progress import for_terminal
+from decant.commands.run import emit
+from decant.loader.errors import UsageError
+from decant.loader.progress import for_terminal
 
 
 def image(*, base: str | None, which: str, as_json: bool) -> None:
     """Build (or find it built already) and say its id."""
-    from engines.connection import connect
-    from engines.image import CONTEXTS, build, find
+    from decant.engines.connection import connect
+    from decant.engines.image import CONTEXTS, build, find
 
     if which not in CONTEXTS:
         raise UsageError(f"--which {which!r}: one of {', '.join(CONTEXTS)}")

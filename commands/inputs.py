@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from loader.errors import BadInput, UsageError
-from loader.not_a_net import refuse_exchanged
-from loader.progress import Progress
-from loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.not_a_net import refuse_exchanged
+from decant.loader.progress import Progress
+from decant.loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
 if TYPE_CHECKING:
-    from loader.catalog import Model
+    from decant.loader.catalog import Model
 
 BUNDLED = "lenet_digits"
 
@@ -113,8 +113,8 @@ def _from_catalog(
     progress: Progress,
     asked: Asked,
 ) -> Inputs:
-    from loader.catalog import load_catalog
-    from loader.fetch import resolve as fetch
+    from decant.loader.catalog import load_catalog
+    from decant.loader.fetch import resolve as fetch
 
     models = load_catalog(catalog)
     entry = models.model(model)
@@ -129,8 +129,8 @@ def _from_catalog(
 
 def _inside(caffemodel: Path, progress: Progress) -> Path:
     """The definition that the caffemodel itself holds, as a file of the cache."""
-    from loader.cache import cache_folder
-    from loader.from_weights import definition_of
+    from decant.loader.cache import cache_folder
+    from decant.loader.from_weights import definition_of
 
     text = definition_of(caffemodel).encode()
     folder = cache_folder() / "definitions" / hashlib.sha256(text).hexdigest()[:32]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from commands.run import emit
-from commands.stage_one import parse_shapes
-from commands.tables import show, size_text
-from loader import listing
-from loader.artifact import folder_of
-from loader.catalog import load_catalog
-from loader.fetch import fetch
-from loader.progress import for_terminal
-from loader.reading import NOTHING_ASKED, Asked
+from decant.commands.run import emit
+from decant.commands.stage_one import parse_shapes
+from decant.commands.tables import show, size_text
+from decant.loader import listing
+from decant.loader.artifact import folder_of
+from decant.loader.catalog import load_catalog
+from decant.loader.fetch import fetch
+from decant.loader.progress import for_terminal
+from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def inspect(

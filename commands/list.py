@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.run import emit
-from commands.tables import show, size_text
-from loader.artifact import place_of_artifacts
-from loader.catalog import load_catalog
+from decant.commands.run import emit
+from decant.commands.tables import show, size_text
+from decant.loader.artifact import place_of_artifacts
+from decant.loader.catalog import load_catalog
 
 
 def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:

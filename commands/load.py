@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.convert import plugins_from, report
-from commands.inputs import valid_name
-from commands.stage_one import parse_shapes
-from loader.catalog import load_catalog
-from loader.progress import for_terminal
-from loader.reading import NOTHING_ASKED, Asked
+from decant.commands.convert import plugins_from, report
+from decant.commands.inputs import valid_name
+from decant.commands.stage_one import parse_shapes
+from decant.loader.catalog import load_catalog
+from decant.loader.progress import for_terminal
+from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def load(
@@ -30,9 +30,9 @@ def load(
 
     `asked` goes over how the dump says that its definition was read.
     """
-    from commands.stage_two import assemble, check_device, read_dump
-    from loader.artifact import refuse_place
-    from loader.conversion import reading_of
+    from decant.commands.stage_two import assemble, check_device, read_dump
+    from decant.loader.artifact import refuse_place
+    from decant.loader.conversion import reading_of
 
     entry = reference = None
     if model is not None:

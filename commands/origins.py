@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.inputs import sha256
-from commands.stage_two import read_dump
-from loader import artifact
-from loader.errors import BadInput, UsageError
-from loader.progress import Progress
+from decant.commands.inputs import sha256
+from decant.commands.stage_two import read_dump
+from decant.loader import artifact
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
-    from dumper.dumpfile import Dump
-    from loader.catalog import Catalog, Model
+    from decant.dumper.dumpfile import Dump
+    from decant.loader.catalog import Catalog, Model
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def caffe_files(
 
     Raises UsageError where neither place has the very files that the artifact was made of.
     """
-    from loader.fetch import resolve
+    from decant.loader.fetch import resolve
 
     recorded = _recorded(folder)
     if recorded is not None and _are(recorded, manifest):

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commands.answers import asks_caffe, from_torch
-from commands.classify import TOP, caffe_beside, open_classifier, recipe_of
-from commands.origins import bundled_pictures, parity_dump
-from commands.run import emit
-from loader.errors import BadInput, DecantError, NoClassifier, UsageError
-from loader.progress import Progress, for_terminal
+from decant.commands.answers import asks_caffe, from_torch
+from decant.commands.classify import TOP, caffe_beside, open_classifier, recipe_of
+from decant.commands.origins import bundled_pictures, parity_dump
+from decant.commands.run import emit
+from decant.loader.errors import BadInput, DecantError, NoClassifier, UsageError
+from decant.loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from commands.classify import Classifier
-    from dumper.dumpfile import Dump
-    from loader.catalog import Catalog
-    from loader.recipe import Recipe
-    from loader.report.looking import Seen
+    from decant.commands.classify import Classifier
+    from decant.dumper.dumpfile import Dump
+    from decant.loader.catalog import Catalog
+    from decant.loader.recipe import Recipe
+    from decant.loader.report.looking import Seen
 
 PAGE = "report.html"
 
@@ -40,7 +40,7 @@ def report(
     as_json: bool,
 ) -> None:
     """Write report.html into the artifact's folder, and with `png` its pictures as files."""
-    from loader.catalog import load_catalog
+    from decant.loader.catalog import load_catalog
 
     progress = for_terminal()
     with_caffe = asks_caffe(engine)
@@ -79,10 +79,10 @@ def write(
     labels: Path | None = None,
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
-    from loader import artifact
-    from loader.loading import load
-    from loader.recipe import open_picture
-    from loader.report import looking
+    from decant.loader import artifact
+    from decant.loader.loading import load
+    from decant.loader.recipe import open_picture
+    from decant.loader.report import looking
 
     if picture is not None:
         # a wrong path is told before anything that the net lacks
@@ -118,8 +118,8 @@ def write(
 
 def _seen(recipe: Recipe, picture: Path) -> Seen:
     """The picture's centre, to look at and for the net."""
-    from loader.recipe import crops, prepare, read_picture
-    from loader.report.looking import Seen
+    from decant.loader.recipe import crops, prepare, read_picture
+    from decant.loader.report.looking import Seen
 
     whole = read_picture(picture, recipe)
     batch = crops(prepare(whole, recipe), recipe.crop)

@@ -14,7 +14,7 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
-from loader.errors import DecantError, UsageError
+from decant.loader.errors import DecantError, UsageError
 
 BUG, INTERRUPTED, TERMINATED = 1, 130, 143
 # no fault of ours: a full disk, a folder that cannot be written

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.inputs import Inputs
-from loader.errors import UsageError
-from loader.progress import Progress
-from loader.reading import STOCK
+from decant.commands.inputs import Inputs
+from decant.loader.errors import UsageError
+from decant.loader.progress import Progress
+from decant.loader.reading import STOCK
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from engines.job import Job, StageOne
-    from loader.graph import Net
-    from loader.plugins import Plugins
+    from decant.engines.job import Job, StageOne
+    from decant.loader.graph import Net
+    from decant.loader.plugins import Plugins
 
 Shape = tuple[int, ...]
 
@@ -52,8 +52,8 @@ def make_job(
 
     `shapes`: of the inputs, as far as they are known.
     """
-    from engines.job import Job
-    from engines.weights import read_weights, with_fillers
+    from decant.engines.job import Job
+    from decant.engines.weights import read_weights, with_fillers
 
     ignored = inputs.model.ignored_layers if inputs.model else ()
     weights = read_weights(inputs.caffemodel, net) if inputs.caffemodel else None
@@ -89,9 +89,9 @@ def run(
     `check` sees the job before an engine runs, and may refuse it. Layers of `plugins` cannot run in
     Caffe: the reader takes such a net.
     """
-    from engines.choose import choose
-    from loader.graph import refuse_side_effects
-    from loader.plan import known_python
+    from decant.engines.choose import choose
+    from decant.loader.graph import refuse_side_effects
+    from decant.loader.plan import known_python
 
     net = read_deploy(inputs, shapes or {}, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -117,7 +117,7 @@ def run(
         return _into_cache(engine, job, inputs, choice.name, progress)
 
     if parity and choice.name == "caffe":
-        from commands.probing import probed
+        from decant.commands.probing import probed
 
         result = probed(job, inputs.model, known, probe, dump, progress)
     else:
@@ -142,10 +142,10 @@ def refuse_unconvertible(
     Layers that cannot be converted are named together with weights that are missing, and decide the
     exit code: no other file would help there.
     """
-    from engines.reader import parameters
-    from loader.conversion import check, unsupported_layers
-    from loader.errors import BadInput
-    from loader.plan import unsupported
+    from decant.engines.reader import parameters
+    from decant.loader.conversion import check, unsupported_layers
+    from decant.loader.errors import BadInput
+    from decant.loader.plan import unsupported
 
     try:
         found = parameters(net, job, finite)
@@ -156,7 +156,7 @@ def refuse_unconvertible(
 
 
 def _held(job: Job) -> dict[str, list[Shape]]:
-    from engines.weights import blob_shapes
+    from decant.engines.weights import blob_shapes
 
     return blob_shapes(job.weights.model) if job.weights is not None else {}
 
@@ -165,7 +165,7 @@ def refuse_other_input(
     job: Job, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
 ) -> None:
     """Raise BadInput, with the input that the weights fit, where they do not fit this one."""
-    from loader.fit import refuse_other_input
+    from decant.loader.fit import refuse_other_input
 
     refuse_other_input(net, shapes, _held(job), plugins.rules if plugins else {})
 
@@ -178,7 +178,7 @@ def _input(
     plugins: Plugins | None,
 ) -> tuple[dict[str, Shape], dict[str, np.ndarray]]:
     """(the shapes of the inputs, as far as they are known; the probe, if `file` has it)."""
-    from loader.probe_file import read
+    from decant.loader.probe_file import read
 
     if file is not None:
         rules = plugins.rules if plugins else {}
@@ -191,9 +191,9 @@ def input_shapes(
     inputs: Inputs, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
 ) -> dict[str, Shape]:
     """Those of --input, and what loader.batch makes of the others; without those that say none."""
-    from loader.batch import batch_of
-    from loader.batch import input_shapes as found
-    from loader.probe import refuse_unknown
+    from decant.loader.batch import batch_of
+    from decant.loader.batch import input_shapes as found
+    from decant.loader.probe import refuse_unknown
 
     refuse_unknown(net, shapes, "--input")
     # of one picture there is nothing to find out
@@ -204,8 +204,8 @@ def input_shapes(
 
 def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | None = None) -> Net:
     """The definition in its deploy form."""
-    from loader.deploy import deploy, is_training
-    from loader.graph import read_net
+    from decant.loader.deploy import deploy, is_training
+    from decant.loader.graph import read_net
 
     net = read_net(inputs.prototxt, inputs.reading)
     rules = plugins.rules if plugins else {}
@@ -216,7 +216,7 @@ def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | 
 
 def _weight_shapes(inputs: Inputs, net: Net) -> dict[str, list[Shape]]:
     """The shapes of each layer's blobs in the file; none where none is given."""
-    from engines.weights import blob_shapes, read_weights
+    from decant.engines.weights import blob_shapes, read_weights
 
     return blob_shapes(read_weights(inputs.caffemodel, net).model) if inputs.caffemodel else {}
 
@@ -229,7 +229,7 @@ def _into_cache(
     progress: Progress,
 ) -> StageOne:
     """The dump's place follows from the caffemodel's hash, which is ready when the dump is."""
-    from loader.cache import cache_folder
+    from decant.loader.cache import cache_folder
 
     folder = cache_folder() / "dumps"
     folder.mkdir(parents=True, exist_ok=True)
@@ -244,10 +244,10 @@ def _into_cache(
 
 def _engine(name: str) -> Callable[[Job, Path, Progress], StageOne]:
     if name == "caffe":
-        from engines.caffe import dump
+        from decant.engines.caffe import dump
 
         return dump
-    from engines.reader import dump as read
+    from decant.engines.reader import dump as read
 
     return read
 
@@ -259,8 +259,8 @@ def _cached(
     shapes: Mapping[str, Shape] | None = None,
 ) -> Path:
     """Where the dump of these inputs stays: one folder for each hash of all that decides it."""
-    from dumper.dumpfile import VERSION
-    from loader.cache import cache_folder
+    from decant.dumper.dumpfile import VERSION
+    from decant.loader.cache import cache_folder
 
     decides = [
         VERSION,

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dumper import dumpfile
-from engines.crosscheck import same_bits
-from loader.errors import BadInput, GpuError, ParityError, UsageError
-from loader.progress import Progress
+from decant.dumper import dumpfile
+from decant.engines.crosscheck import same_bits
+from decant.loader.errors import BadInput, GpuError, ParityError, UsageError
+from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
-    from loader.catalog import Model
-    from loader.conversion import Conversion
-    from loader.plugins import Plugins
-    from loader.verdict import Parity
+    from decant.loader.catalog import Model
+    from decant.loader.conversion import Conversion
+    from decant.loader.plugins import Plugins
+    from decant.loader.verdict import Parity
 
 DEVICES = ("cpu", "cuda")
 
@@ -86,9 +86,9 @@ def assemble(
     """
     import hashlib
 
-    from loader import artifact, manifest
-    from loader.conversion import convert
-    from loader.graph import INSIDE
+    from decant.loader import artifact, manifest
+    from decant.loader.conversion import convert
+    from decant.loader.graph import INSIDE
 
     check_device(device)
     dump = dump or read_dump(dump_path)
@@ -134,7 +134,7 @@ def _parity(
     reason: Callable[[], str],
 ) -> Parity:
     """`reason`: why the dump has no activations."""
-    from loader import verdict
+    from decant.loader import verdict
 
     if not wanted:
         return verdict.not_measured("--no-parity")
@@ -143,7 +143,7 @@ def _parity(
         if other is None:
             return verdict.not_measured(reason())
         dump = other
-    from loader import parity
+    from decant.loader import parity
 
     tolerance = model.tolerance if model else {}
     bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
@@ -158,9 +158,9 @@ def _without_activations(
     beside: Path | None,
 ) -> str:
     """Why there are none, and what to do where something can be done."""
-    from engines.choose import foreign_to_caffe
-    from engines.stand_in import stand_in
-    from loader.conversion import deploy_form
+    from decant.engines.choose import foreign_to_caffe
+    from decant.engines.stand_in import stand_in
+    from decant.loader.conversion import deploy_form
 
     net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]

@@ -12,26 +12,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands import tables
-from commands.answers import BATCH, asks_caffe, ends_in, from_caffe, refuse_no_classifier
-from commands.origins import CaffeFiles, bundled_pictures, caffe_files, entry_of, parity_dump
-from commands.run import emit
-from loader.errors import (
+from decant.commands import tables
+from decant.commands.answers import BATCH, asks_caffe, ends_in, from_caffe, refuse_no_classifier
+from decant.commands.origins import CaffeFiles, bundled_pictures, caffe_files, entry_of, parity_dump
+from decant.commands.run import emit
+from decant.loader.errors import (
     ArtifactMissing,
     DecantError,
     GpuError,
     ParityError,
     UsageError,
 )
-from loader.progress import SILENT, Progress, for_terminal
+from decant.loader.progress import SILENT, Progress, for_terminal
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from loader.catalog import Catalog
-    from loader.dataset import Picture
-    from loader.evaluate import Accuracy, Processes
-    from loader.recipe import Recipe
+    from decant.loader.catalog import Catalog
+    from decant.loader.dataset import Picture
+    from decant.loader.evaluate import Accuracy, Processes
+    from decant.loader.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def validate(
 
     # read when torch is loaded: its idle threads must not spin on the cores that read pictures
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from loader.catalog import load_catalog
-    from loader.evaluate import processes
+    from decant.loader.catalog import load_catalog
+    from decant.loader.evaluate import processes
 
     with processes() as team:
         progress = for_terminal() if team.rank == 0 else SILENT
@@ -129,8 +129,8 @@ def validate(
 
 
 def _in_container(folders: list[Path], data: Path | None, limit: int | None, more: bool) -> None:
-    from engines.gpu import require
-    from engines.torch_container import validate_in_container
+    from decant.engines.gpu import require
+    from decant.engines.torch_container import validate_in_container
 
     if more or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
@@ -172,7 +172,7 @@ def _all(folders: list[Path], asked: Asked, as_json: bool) -> None:
 
 
 def _folders(names: list[str], out: Path | None) -> list[Path]:
-    from loader.artifact import folder_of, place_of_artifacts
+    from decant.loader.artifact import folder_of, place_of_artifacts
 
     root = out or place_of_artifacts()
     if names:
@@ -186,8 +186,8 @@ def _folders(names: list[str], out: Path | None) -> list[Path]:
 
 
 def _validate(folder: Path, asked: Asked) -> Validation:
-    from loader import artifact
-    from loader.loading import load
+    from decant.loader import artifact
+    from decant.loader.loading import load
 
     def check() -> tuple[dict[str, Any], nn.Module, Validation, Work | None]:
         _check_device(asked)
@@ -209,7 +209,7 @@ def _validate(folder: Path, asked: Asked) -> Validation:
 
 def _check_device(asked: Asked) -> None:
     """Of torchrun's processes on one machine each has a GPU of its own."""
-    from commands.stage_two import check_device
+    from decant.commands.stage_two import check_device
 
     check_device(asked.device)
     if asked.device == "cuda" and asked.team.world > 1:
@@ -225,9 +225,9 @@ def _parity_again(
     folder: Path, manifest: dict[str, Any], model: nn.Module, device: str, models: Catalog
 ) -> str:
     """Measured on Caffe's activations of this net, where they are at hand."""
-    from loader import parity
-    from loader.artifact import read_record
-    from loader.loading import caffe_map
+    from decant.loader import parity
+    from decant.loader.artifact import read_record
+    from decant.loader.loading import caffe_map
 
     dump = parity_dump(folder, manifest, models)
     if dump is None:
@@ -246,8 +246,8 @@ def _parity_again(
 
 def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
     """The pictures asked for, or those bundled with the model; None where there are none."""
-    from loader import dataset
-    from loader.recipe import from_manifest
+    from decant.loader import dataset
+    from decant.loader.recipe import from_manifest
 
     place = asked.data or bundled_pictures(manifest, asked.models)
     if place is None:
@@ -288,8 +288,8 @@ def _fingerprint(manifest: dict[str, Any], work: Work) -> str:
 def _measure(
     result: Validation, manifest: dict[str, Any], model: nn.Module, work: Work, asked: Asked
 ) -> None:
-    from loader import dataset
-    from loader.evaluate import accuracy, against_published, measure
+    from decant.loader import dataset
+    from decant.loader.evaluate import accuracy, against_published, measure
 
     team, total = asked.team, len(work.pictures)
     fixed = manifest["batch"]
@@ -327,7 +327,7 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
     """On how many pictures real Caffe has the same best class."""
-    from loader import dataset
+    from decant.loader import dataset
 
     assert work.files is not None
     parts = dataset.plan(len(work.pictures), BATCH)

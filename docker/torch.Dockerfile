@@ -13,14 +13,15 @@ RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir ${only:-} --find-links /opt/wheels \
         -r /opt/decant/requirements.txt \
  && rm -rf /opt/wheels
-COPY models.yaml pipeline.py /opt/decant/
-COPY commands /opt/decant/commands
-COPY dumper /opt/decant/dumper
-COPY engines /opt/decant/engines
-COPY loader /opt/decant/loader
+COPY __init__.py __main__.py models.yaml pipeline.py /opt/decant/decant/
+COPY commands /opt/decant/decant/commands
+COPY dumper /opt/decant/decant/dumper
+COPY engines /opt/decant/decant/engines
+COPY loader /opt/decant/decant/loader
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/opt/decant
 WORKDIR /opt/decant
-CMD ["python3", "pipeline.py", "--help"]
+CMD ["python3", "-m", "decant", "--help"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from pipeline import app
+from decant.pipeline import app
 
 HEAD = """# Commands
 

@@ -41,7 +41,7 @@ import numpy as np
 
 def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     """Write out/dump.h5."""
-    from dumper import dumpfile, net
+    from . import dumpfile, net
 
     clock.lap("import caffe")
     text = _text(folder / "in" / job["prototxt"])
@@ -82,7 +82,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
 
 def forward(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     """Write out/output.npy."""
-    from dumper import net
+    from . import net
 
     clock.lap("import caffe")
     text = _given(job, folder)

@@ -18,9 +18,9 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from dumper.era import C3D_TYPES, V0_TYPES, V1_TYPES
-from dumper.foreign import describe, describe_hdf5
-from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
+from .era import C3D_TYPES, V0_TYPES, V1_TYPES
+from .foreign import describe, describe_hdf5
+from .wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
 
 MAX_LAYERS = 10_000
 MAX_LAYER_BLOBS, MAX_BLOBS = 1_000, 50_000
@@ -465,7 +465,7 @@ def _unpacked(data: mmap.mmap, position: int, end: int, stride: int, key: int) -
 
 def _read_hdf5(path: Path, data: mmap.mmap) -> Caffemodel:
     """Caffe's own layout, /data/<layer>/<blob> (net.cpp, ToHDF5); layers come in no order."""
-    from dumper.hdf5_guard import UnsafeFile, read_tree
+    from .hdf5_guard import UnsafeFile, read_tree
 
     try:
         # attributes stay unread: Caffe writes none

@@ -530,7 +530,7 @@ def _npy(data: np.ndarray, member: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _read_hdf5(path: Path) -> Tuple[Attributes, Arrays]:
-    from dumper.hdf5_guard import read_tree
+    from .hdf5_guard import read_tree
 
     try:
         return read_tree(path, MAX_OBJECTS, MAX_TEXT)

@@ -15,8 +15,8 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from dumper.era import looks_like
-from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields
+from .era import looks_like
+from .wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields
 
 Found = Optional[Tuple[str, str]]
 Kinds = Mapping[int, Tuple[int, ...]]

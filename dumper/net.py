@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from dumper.dumpfile import Layer, Owner
+from .dumpfile import Layer, Owner
 
 
 class Refused(ValueError):

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dumper import dumpfile
-from engines.connection import connect
-from engines.container import Ended, Run, judge, run
-from engines.crosscheck import crosscheck
-from engines.image import ensure
-from engines.job import Job, StageOne
-from engines.stand_in import StandIn, blobs_for, told_back
-from engines.weights import Weights
-from loader.errors import BadInput, EngineError, IntegrityError, Unsupported
-from loader.progress import Progress
-from loader.write_caffemodel import write
+from decant.dumper import dumpfile
+from decant.engines.connection import connect
+from decant.engines.container import Ended, Run, judge, run
+from decant.engines.crosscheck import crosscheck
+from decant.engines.image import ensure
+from decant.engines.job import Job, StageOne
+from decant.engines.stand_in import StandIn, blobs_for, told_back
+from decant.engines.weights import Weights
+from decant.loader.errors import BadInput, EngineError, IntegrityError, Unsupported
+from decant.loader.progress import Progress
+from decant.loader.write_caffemodel import write
 
 if TYPE_CHECKING:
     import docker
 
-    from loader.graph import Net
+    from decant.loader.graph import Net
 
 COMMAND = ("python3", "-I", "-B", "-m", "dumper", "/io")
 CAFFE_LIMIT = 1 << 31
@@ -132,7 +132,7 @@ def run_script(script: Path, folder: Path, produces: str) -> None:
     The script gets /io/out as its argument, with the files copied there. For the maker of
     lenet_digits; models of users are never run like this.
     """
-    from loader.progress import SILENT
+    from decant.loader.progress import SILENT
 
     client = connect()
     try:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loader.errors import EngineError, Unsupported, UsageError
+from decant.loader.errors import EngineError, Unsupported, UsageError
 
 if TYPE_CHECKING:
-    from loader.graph import Layer, Net
+    from decant.loader.graph import Layer, Net
 
 ENGINES = ("auto", "caffe", "reader")
 
@@ -47,8 +47,8 @@ def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
 
 def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
     """What keeps stock Caffe from running the net, a line each."""
-    from loader.plan import known_python
-    from loader.schema import unknown_to_caffe
+    from decant.loader.plan import known_python
+    from decant.loader.schema import unknown_to_caffe
 
     programs = [
         f"line {layer.line}: layer {layer.name!r}: type Python, whose program the image lacks"
@@ -63,7 +63,7 @@ def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
 
 
 def _by_engine() -> Choice:
-    from engines.connection import connect, endpoint
+    from decant.engines.connection import connect, endpoint
 
     try:
         connect().close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from loader.errors import EngineError
+from decant.loader.errors import EngineError
 
 if TYPE_CHECKING:
     import docker

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.connection import engine_errors
-from engines.transfer import fetch_one, tar_stream
-from loader.errors import EngineError
+from decant.engines.connection import engine_errors
+from decant.engines.transfer import fetch_one, tar_stream
+from decant.loader.errors import EngineError
 
 if TYPE_CHECKING:
     import docker

@@ -12,9 +12,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from dumper.caffemodel import Caffemodel, shown
-from dumper.dumpfile import Dump
-from loader.errors import BadInput, IntegrityError
+from decant.dumper.caffemodel import Caffemodel, shown
+from decant.dumper.dumpfile import Dump
+from decant.loader.errors import BadInput, IntegrityError
 
 
 def check_names(

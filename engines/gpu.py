@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loader.errors import EngineError, GpuError
+from decant.loader.errors import EngineError, GpuError
 
 if TYPE_CHECKING:
     import docker
@@ -17,7 +17,7 @@ SET_UP = (
 
 def require() -> None:
     """Raise GpuError with the toolkit's set-up commands unless a container gets a GPU."""
-    from engines.connection import connect
+    from decant.engines.connection import connect
 
     client = connect()
     try:
@@ -33,8 +33,8 @@ def why_not(client: docker.DockerClient) -> str:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from engines.container import Run, run
-    from engines.image import find
+    from decant.engines.container import Run, run
+    from decant.engines.image import find
 
     image_id = find(client, "torch") or find(client, "caffe")
     if image_id is None:

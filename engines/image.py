@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.connection import engine_errors
-from loader.errors import EngineError
-from loader.progress import Progress
+from decant.engines.connection import engine_errors
+from decant.loader.errors import EngineError
+from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
     import docker
 
-ROOT = Path(__file__).resolve().parents[1]
+# the package, in which a checkout has links to the folders beside it
+ROOT = Path(__file__).parents[1]
+# of a checkout: where no package index is reachable
+WHEELS = ROOT.parent / "build" / "wheels"
 LABEL = "decant.inputs"
 # What goes into each image: a change of any of these files is another image.
 CONTEXTS = {
@@ -25,13 +28,15 @@ CONTEXTS = {
     "torch": (
         "docker/torch.Dockerfile",
         "requirements.txt",
+        "__init__.py",
+        "__main__.py",
+        "alias.py",
         "models.yaml",
         "pipeline.py",
         "commands",
         "dumper",
         "engines",
         "loader",
-        "build/wheels",
     ),
 }
 
@@ -101,13 +106,15 @@ def _follow(event: dict[str, Any], which: str, base: str | None, steps: list[str
 
 
 def _files(which: str) -> Iterator[tuple[str, Path]]:
-    for name in CONTEXTS[which]:
-        path = ROOT / name
+    places = {name: ROOT / name for name in CONTEXTS[which]}
+    if which == "torch":
+        places["build/wheels"] = WHEELS
+    for name, path in places.items():
         if path.is_dir():
             found = [
                 f for f in sorted(path.rglob("*")) if f.is_file() and "__pycache__" not in f.parts
             ]
-            yield from ((str(file.relative_to(ROOT)), file) for file in found)
+            yield from ((f"{name}/{file.relative_to(path)}", file) for file in found)
         elif path.is_file():
             yield name, path
 
@@ -132,7 +139,7 @@ def _context(which: str) -> Any:
             member.size, member.mode = path.stat().st_size, 0o755 if path.suffix == ".sh" else 0o644
             with path.open("rb") as file:
                 archive.addfile(member, file)
-        if which == "torch" and not (ROOT / "build/wheels").is_dir():
+        if which == "torch" and not WHEELS.is_dir():
             empty = tarfile.TarInfo("build/wheels/none")
             archive.addfile(empty, io.BytesIO())
     buffer.seek(0)

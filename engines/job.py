@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from dumper.dumpfile import Dump
-    from engines.stand_in import StandIn
-    from engines.weights import Weights
-    from loader.graph import Net
+    from decant.dumper.dumpfile import Dump
+    from decant.engines.stand_in import StandIn
+    from decant.engines.weights import Weights
+    from decant.loader.graph import Net
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Job:
 
     def read_weights(self) -> Weights | None:
         """`weights`, or what the file holds. Raises BadInput."""
-        from engines.weights import read_weights
+        from decant.engines.weights import read_weights
 
         if self.weights is not None or self.caffemodel is None:
             return self.weights
@@ -47,8 +47,8 @@ class Job:
 
     def for_caffe(self) -> StandIn | None:
         """What stock Caffe is to run, where the definition was read. Raises BadInput."""
-        from engines.stand_in import stand_in
-        from engines.weights import blob_shapes
+        from decant.engines.stand_in import stand_in
+        from decant.engines.weights import blob_shapes
 
         if self.net is None:
             return None

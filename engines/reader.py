@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dumper import caffemodel, dumpfile
-from engines.crosscheck import check_names, refuse, same_bits
-from engines.job import Job, StageOne
-from engines.weights import Weights, always_has_blobs
-from loader.errors import BadInput
-from loader.graph import Layer, Net, owners, read_net
-from loader.progress import Progress
+from decant.dumper import caffemodel, dumpfile
+from decant.engines.crosscheck import check_names, refuse, same_bits
+from decant.engines.job import Job, StageOne
+from decant.engines.weights import Weights, always_has_blobs
+from decant.loader.errors import BadInput
+from decant.loader.graph import Layer, Net, owners, read_net
+from decant.loader.progress import Progress
 
 PARAMETERS = {
     "Convolution": "convolution_param",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dumper import caffemodel, dumpfile
-from engines.weights import Weights
-from loader.graph import Layer, Net, owners, rendered
-from loader.layers import nvcaffe
-from loader.layers.rule import Shape
-from loader.prototxt import Field, Message
+from decant.dumper import caffemodel, dumpfile
+from decant.engines.weights import Weights
+from decant.loader.graph import Layer, Net, owners, rendered
+from decant.loader.layers import nvcaffe
+from decant.loader.layers.rule import Shape
+from decant.loader.prototxt import Field, Message
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.connection import connect
-from engines.container import FOLDER, Ended, Run, judge, run
-from engines.image import ensure
-from loader import artifact
-from loader.errors import DecantError, EngineError
-from loader.progress import Progress
+from decant.engines.connection import connect
+from decant.engines.container import FOLDER, Ended, Run, judge, run
+from decant.engines.image import ensure
+from decant.loader import artifact
+from decant.loader.errors import DecantError, EngineError
+from decant.loader.progress import Progress
 
 GIBIBYTE = 1 << 30
 FILES = (*artifact.REPRODUCIBLE, *artifact.VOLATILE, artifact.SUMS)
-PIPELINE = ("python3", "-B", "/opt/decant/pipeline.py")
+PIPELINE = ("python3", "-B", "-m", "decant")
 
 
 def load_in_container(

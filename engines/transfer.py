@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loader.errors import BadInput, EngineError
+from decant.loader.errors import BadInput, EngineError
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

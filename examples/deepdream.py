@@ -23,8 +23,8 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import interpolate
 
-from commands.run import run
-from loader import load
+from decant.commands.run import run
+from decant.loader import load
 
 
 class Reached(Exception):

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from commands.run import run
-from loader import load
+from decant.commands.run import run
+from decant.loader import load
 
 # What torchvision's C++ library defines and its Python half refers to while it is imported.
 OPERATORS = {

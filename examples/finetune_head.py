@@ -24,11 +24,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from commands.run import run
-from loader import load
-from loader.artifact import folder_of, read_manifest
-from loader.dataset import Picture, find, prepared
-from loader.recipe import Recipe, from_manifest
+from decant.commands.run import run
+from decant.loader import load
+from decant.loader.artifact import folder_of, read_manifest
+from decant.loader.dataset import Picture, find, prepared
+from decant.loader.recipe import Recipe, from_manifest
 
 DIGITS = Path(__file__).resolve().parents[1] / "models/lenet_digits/validation"
 

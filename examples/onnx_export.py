@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from commands.run import run
-from loader import load
-from loader.artifact import folder_of, read_manifest
+from decant.commands.run import run
+from decant.loader import load
+from decant.loader.artifact import folder_of, read_manifest
 
 
 def export(net: nn.Module, example: torch.Tensor, out: Path) -> None:

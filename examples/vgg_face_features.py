@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import cosine_similarity
 
-from commands.run import run
-from loader import activations, load
+from decant.commands.run import run
+from decant.loader import activations, load
 
 
 def read(path: Path, size: int) -> torch.Tensor:

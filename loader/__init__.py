@@ -10,23 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loader.loading import load as load
-    from loader.recording import activations as activations
+    from decant.loader.loading import load as load
+    from decant.loader.recording import activations as activations
+
+if __name__ == "loader":
+    # imported by its short name, as one can in a checkout
+    from decant.alias import same
+
+    same("loader")
 
 
 def __getattr__(name: str) -> Any:
     # the files are called otherwise: importing loader.load would put a module in this place
     if name == "load":
-        from loader.loading import load
+        from decant.loader.loading import load
 
         return load
     if name == "activations":
-        from loader.recording import activations
+        from decant.loader.recording import activations
 
         return activations
-    # `from loader import artifact` asks here first: the catalog is not read for a file's sake
+    # `from decant.loader import artifact` asks here first: the catalog is not read for a file's sake
     if not name.startswith("_") and not _is_submodule(name):
-        from loader.catalog import load_catalog
+        from decant.loader.catalog import load_catalog
 
         if name in load_catalog().models:
             return _entry_point(name)
@@ -40,7 +46,7 @@ def _is_submodule(name: str) -> bool:
 
 def _entry_point(name: str) -> Callable[[], Any]:
     def model() -> Any:
-        from loader.loading import load
+        from decant.loader.loading import load
 
         return load(name)
 
@@ -49,6 +55,6 @@ def _entry_point(name: str) -> Callable[[], Any]:
 
 
 def __dir__() -> list[str]:
-    from loader.catalog import load_catalog
+    from decant.loader.catalog import load_catalog
 
     return ["activations", "load", *load_catalog().models]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from loader import safetensors_file
-from loader.errors import ArtifactMissing, IntegrityError, UsageError
+from decant.loader import safetensors_file
+from decant.loader.errors import ArtifactMissing, IntegrityError, UsageError
 
 REPRODUCIBLE = ("manifest.json", "model.py", "model.safetensors")
 VOLATILE = ("build.json", "parity.json")

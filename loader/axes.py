@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from loader.batch import RECURRENT, batch_of, fixed_batch, same_but_for, with_batch
-from loader.graph import Net
-from loader.layers import LAYERS
-from loader.layers.rule import Rule, Shape, Site, Written
-from loader.naming import unique
-from loader.plan import BlobShapes, Outline, known_python, outline, python_type
+from decant.loader.batch import RECURRENT, batch_of, fixed_batch, same_but_for, with_batch
+from decant.loader.graph import Net
+from decant.loader.layers import LAYERS
+from decant.loader.layers.rule import Rule, Shape, Site, Written
+from decant.loader.naming import unique
+from decant.loader.plan import BlobShapes, Outline, known_python, outline, python_type
 
 Words = tuple[str, ...]
 ROW = "K"

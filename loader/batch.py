@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loader.errors import NoClassifier
+from decant.loader.errors import NoClassifier
 
 if TYPE_CHECKING:
-    from loader.graph import Net
-    from loader.layers.rule import Rule
-    from loader.plan import BlobShapes, Outline
+    from decant.loader.graph import Net
+    from decant.loader.layers.rule import Rule
+    from decant.loader.plan import BlobShapes, Outline
 
 # the types whose first axis is time
 RECURRENT = ("LSTM", "RNN")
@@ -110,7 +110,7 @@ def changes(
     blobs: BlobShapes | None = None,
 ) -> bool:
     """Whether the net refuses more of the `other` shapes, or makes something else of them."""
-    from loader.plan import outline
+    from decant.loader.plan import outline
 
     found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
     return not same_but_for(net, found, tried, plugins) or _steps(net, found) != _steps(net, tried)
@@ -138,7 +138,7 @@ def _steps(net: Net, found: Outline) -> list[int | None]:
 
 def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = None) -> bool:
     """Whether at these shapes time is not as long as the definition says."""
-    from loader.plan import outline
+    from decant.loader.plan import outline
 
     declared = {name: net.inputs[name] or shape for name, shape in shapes.items()}
     if not any(layer.type in RECURRENT for layer in net.layers):
@@ -149,7 +149,7 @@ def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = N
 
 def _reshaped(net: Net, found: Outline, tried: Outline, makers: set[str]) -> bool:
     """Whether a layer of these types makes as many rows of another batch: they hold something else."""
-    from loader.plan import python_type
+    from decant.loader.plan import python_type
 
     for layer, one, other in zip(net.layers, found.tops.values(), tried.tops.values(), strict=True):
         if {layer.type, python_type(layer)} & makers and one and other and one[0] and other[0]:

@@ -20,10 +20,10 @@ import os.path
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from loader.constructor import is_depthwise, parse_call
-from loader.naming import Names, identifier
-from loader.plan import Step, Value
-from loader.units import Block, BlockClass, Unit, slots
+from decant.loader.constructor import is_depthwise, parse_call
+from decant.loader.naming import Names, identifier
+from decant.loader.plan import Step, Value
+from decant.loader.units import Block, BlockClass, Unit, slots
 
 _WORDS = {"Convolution": "conv", "InnerProduct": "fc", "Pooling": "pool", "BatchNorm": "bn"}
 _VALUES = {"Eltwise": "total", "Concat": "joined", "Slice": "part", "Scale": "scaled"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from loader.block_names import (
+from decant.loader.block_names import (
     Called,
     attributes_of,
     caffe_name,
@@ -23,14 +23,14 @@ from loader.block_names import (
     shared_names_of,
     words_of,
 )
-from loader.choice import chosen
-from loader.constructor import parse_call
-from loader.naming import Names, identifier
-from loader.ops import OPS
-from loader.plan import Plan, Step, Value
-from loader.repeats import LEAST_OF_SEVERAL, saved, several, single, tied
-from loader.units import Block, BlockClass, Unit, steps_of, token
-from loader.wires import Group, Run, Wires
+from decant.loader.choice import chosen
+from decant.loader.constructor import parse_call
+from decant.loader.naming import Names, identifier
+from decant.loader.ops import OPS
+from decant.loader.plan import Plan, Step, Value
+from decant.loader.repeats import LEAST_OF_SEVERAL, saved, several, single, tied
+from decant.loader.units import Block, BlockClass, Unit, steps_of, token
+from decant.loader.wires import Group, Run, Wires
 
 MOST_PARAMETERS = 12
 # what blocks of several values save, against those of one

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from loader.prototxt import Message
+from decant.loader.prototxt import Message
 
 # half of what lies between 1 and its neighbours, in float32 and in float64
 SINGLE, DOUBLE = 2.0**-24, 2.0**-53

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loader import rpn
-from loader.errors import CatalogError, UsageError
-from loader.reading import Reading
+from decant.loader import rpn
+from decant.loader.errors import CatalogError, UsageError
+from decant.loader.reading import Reading
 
 DEFAULT = Path(__file__).resolve().parents[1] / "models.yaml"
 MAX_BYTES = 1 << 20
@@ -203,7 +203,7 @@ class Model(_Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Model:
-        from loader.zoo import MODULES
+        from decant.loader.zoo import MODULES
 
         if self.module not in (*MODULES, "generated"):
             raise ValueError(f"module {self.module!r} is none of {', '.join(MODULES)}, generated")

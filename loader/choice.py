@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
-from loader.wires import Group, Run
+from decant.loader.wires import Group, Run
 
 Saving = Callable[[Group], float]
 Score = Callable[[Group, float], float]

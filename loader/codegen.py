@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loader import ops
-from loader.axes import Axes, Words
-from loader.blocks import classes_of, fold
-from loader.plan import Plan, Value
-from loader.pretty import FIRM, comment, forget, literal, statement
-from loader.units import Block, BlockClass, Unit, constructor, statements, steps_of
-from loader.variables import Statement, Variables, assign
+from decant.loader import ops
+from decant.loader.axes import Axes, Words
+from decant.loader.blocks import classes_of, fold
+from decant.loader.plan import Plan, Value
+from decant.loader.pretty import FIRM, comment, forget, literal, statement
+from decant.loader.units import Block, BlockClass, Unit, constructor, statements, steps_of
+from decant.loader.variables import Statement, Variables, assign
 
 # what a local variable must not hide
 RESERVED = {"torch", "nn", "self", "OrderedDict", *ops.OPS}

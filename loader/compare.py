@@ -15,11 +15,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dumper import dumpfile
-from loader import artifact
-from loader.errors import BadInput, UsageError
-from loader.metrics import cosine, distance
-from loader.naming import unique
+from decant.dumper import dumpfile
+from decant.loader import artifact
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.metrics import cosine, distance
+from decant.loader.naming import unique
 
 Tops = dict[str, list[np.ndarray]]
 
@@ -185,10 +185,10 @@ def _artifact(
     """The artifact run on `probe`; where `caffe` is a dump, each layer also on that one's inputs."""
     import torch
 
-    from loader.loading import load
-    from loader.parity import caffe_values
-    from loader.running import Alone, Run, names
-    from loader.tracing import CaffeMap, Trace
+    from decant.loader.loading import load
+    from decant.loader.parity import caffe_values
+    from decant.loader.running import Alone, Run, names
+    from decant.loader.tracing import CaffeMap, Trace
 
     model, _ = load(folder.resolve())
     found: CaffeMap = model.__dict__["caffe_map"]

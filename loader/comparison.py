@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dumper.dumpfile import Layer
-from loader.caffe_arithmetic import drifting, near_one
-from loader.metrics import Distance, distance, error_of
-from loader.prototxt import Message
-from loader.running import Alone, Run
-from loader.tracing import CaffeMap
-from loader.verdict import BOUND, LayerParity
+from decant.dumper.dumpfile import Layer
+from decant.loader.caffe_arithmetic import drifting, near_one
+from decant.loader.metrics import Distance, distance, error_of
+from decant.loader.prototxt import Message
+from decant.loader.running import Alone, Run
+from decant.loader.tracing import CaffeMap
+from decant.loader.verdict import BOUND, LayerParity
 
 # An error is explained where rounding alone moves the value by an eighth of it: Caffe's rounding and
 # ours are samples of one distribution.

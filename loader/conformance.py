@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 
-from loader.errors import BadInput
-from loader.forks import added
-from loader.prototxt import Message
-from loader.schema import FIELDS, MESSAGES, TYPES, Fault, faults
+from decant.loader.errors import BadInput
+from decant.loader.forks import added
+from decant.loader.prototxt import Message
+from decant.loader.schema import FIELDS, MESSAGES, TYPES, Fault, faults
 
 # less is another word: `pad_left` is not `pad_h`
 _ALIKE = 0.82

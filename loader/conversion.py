@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumper.dumpfile import Dump
-from loader.axes import axes_of
-from loader.batch import input_shapes
-from loader.codegen import generate
-from loader.deploy import deploy
-from loader.errors import BadInput
-from loader.graph import Net, net_from_text
-from loader.layers.rule import Rule, Shape
-from loader.naming import unique
-from loader.plan import BlobShapes, outline, plan
-from loader.plugins import Plugins
-from loader.reading import STOCK, Reading, from_text
-from loader.recipe import Recipe, recover
+from decant.dumper.dumpfile import Dump
+from decant.loader.axes import axes_of
+from decant.loader.batch import input_shapes
+from decant.loader.codegen import generate
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput
+from decant.loader.graph import Net, net_from_text
+from decant.loader.layers.rule import Rule, Shape
+from decant.loader.naming import unique
+from decant.loader.plan import BlobShapes, outline, plan
+from decant.loader.plugins import Plugins
+from decant.loader.reading import STOCK, Reading, from_text
+from decant.loader.recipe import Recipe, recover
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from loader.catalog import Model
-    from loader.tracing import CaffeMap
+    from decant.loader.catalog import Model
+    from decant.loader.tracing import CaffeMap
 
 GENERATED = "generated"
 
@@ -66,7 +66,7 @@ class Conversion:
 
     def caffe_map(self) -> CaffeMap:
         """For tracing."""
-        from loader.tracing import CaffeMap
+        from decant.loader.tracing import CaffeMap
 
         return CaffeMap(
             self.layers, self.statements, self.input_layers, list(self.inputs), self.fused
@@ -76,7 +76,7 @@ class Conversion:
         """The module of `source` with these weights (copied: a map of a file is read-only)."""
         import torch
 
-        from loader.loading import module_from_source
+        from decant.loader.loading import module_from_source
 
         with torch.device("meta"):
             module = module_from_source(self.source)
@@ -251,8 +251,8 @@ def blobs(net: Net, dump: Dump) -> list[Sequence[np.ndarray]]:
 def _from_zoo(dump: Dump, net: Net, model: Model) -> Conversion:
     import torch
 
-    from loader import zoo
-    from loader.mapping import map_parameters
+    from decant.loader import zoo
+    from decant.loader.mapping import map_parameters
 
     with torch.device("meta"):
         module = zoo.build(model.module, model.arguments)

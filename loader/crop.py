@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from loader.errors import Unsupported
-from loader.prototxt import Field, Message
+from decant.loader.errors import Unsupported
+from decant.loader.prototxt import Field, Message
 
 if TYPE_CHECKING:
-    from loader.graph import Layer
+    from decant.loader.graph import Layer
 
 Shape = tuple[int, ...]
 # of one axis: x -> scale * x + shift

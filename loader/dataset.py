@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from loader.errors import BadInput, DecantError, EngineError
-from loader.recipe import Recipe, crops, prepare, read_picture
+from decant.loader.errors import BadInput, DecantError, EngineError
+from decant.loader.recipe import Recipe, crops, prepare, read_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 LISTS = ("val.txt", "labels.txt")

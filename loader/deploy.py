@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dumper import caffemodel
-from loader.batch import changes, with_batch
-from loader.errors import BadInput, UsageError
-from loader.graph import Layer, Net, check_connections, outputs, rendered
-from loader.losses import CONTAINS, at_test, contained, is_dropped
-from loader.plan import is_known, refuse_unknown_types
-from loader.prototxt import Field, Message
-from loader.schema import TYPES
+from decant.dumper import caffemodel
+from decant.loader.batch import changes, with_batch
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Layer, Net, check_connections, outputs, rendered
+from decant.loader.losses import CONTAINS, at_test, contained, is_dropped
+from decant.loader.plan import is_known, refuse_unknown_types
+from decant.loader.prototxt import Field, Message
+from decant.loader.schema import TYPES
 
 if TYPE_CHECKING:
-    from loader.layers.rule import Rule
-    from loader.plan import BlobShapes
+    from decant.loader.layers.rule import Rule
+    from decant.loader.plan import BlobShapes
 
 Shape = tuple[int, ...]
 

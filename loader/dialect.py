@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from loader.forks import changes_nothing, float_type
-from loader.prototxt import Field, Message, number
-from loader.reading import Reading
-from loader.schema import FIELDS, MESSAGES, TYPES
+from decant.loader.forks import changes_nothing, float_type
+from decant.loader.prototxt import Field, Message, number
+from decant.loader.reading import Reading
+from decant.loader.schema import FIELDS, MESSAGES, TYPES
 
 _HOLES = {"Convolution", "ConvolutionDepthwise", "DepthwiseConvolution"}
 _HOLE = ("hole", "hole_h", "hole_w")

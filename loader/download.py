@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from loader.errors import FetchError
-from loader.progress import Progress
+from decant.loader.errors import FetchError
+from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
     import requests

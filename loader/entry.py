@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from loader.catalog import Catalog, load_catalog
-from loader.errors import CatalogError, UsageError
+from decant.loader.catalog import Catalog, load_catalog
+from decant.loader.errors import CatalogError, UsageError
 
 WIDTH = 120
 INDENT = 2

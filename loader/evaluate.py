@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from loader.batch import filled, refuse_no_classes
-from loader.errors import BadInput, DecantError, EngineError
-from loader.progress import SILENT, Progress
+from decant.loader.batch import filled, refuse_no_classes
+from decant.loader.errors import BadInput, DecantError, EngineError
+from decant.loader.progress import SILENT, Progress
 
 T = TypeVar("T")
 LOSS, BEST, IN_TOP5, LABEL = range(4)

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from dumper.era import looks_like
-from loader import lockfile
-from loader.cache import cache_folder
-from loader.catalog import Catalog, Model, Source
-from loader.download import download
-from loader.errors import BadInput, FetchError
-from loader.progress import Progress
-from loader.unpack import extract
+from decant.dumper.era import looks_like
+from decant.loader import lockfile
+from decant.loader.cache import cache_folder
+from decant.loader.catalog import Catalog, Model, Source
+from decant.loader.download import download
+from decant.loader.errors import BadInput, FetchError
+from decant.loader.progress import Progress
+from decant.loader.unpack import extract
 
 BLOCK = 1 << 20
 # what a dead link answers with; a caffemodel or a tar.gz never begins like this

@@ -8,7 +8,7 @@ number means nothing without the layer's type, as other forks gave it to other m
 
 from __future__ import annotations
 
-from loader.schema import FIELDS, FieldType
+from decant.loader.schema import FIELDS, FieldType
 
 NUMBERS = {
     "Accuracy": "top_k=1 axis=2 ignore_label=3",

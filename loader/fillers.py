@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loader.graph import Layer
-from loader.layers.rule import Shape
-from loader.prototxt import Message, number
+from decant.loader.graph import Layer
+from decant.loader.layers.rule import Shape
+from decant.loader.prototxt import Message, number
 
 # type -> the message, and the filler of each blob in it. Of the first blob it must be written down; of
 # a bias the default counts too. Not here: types without fillers, and LSTM and RNN, nets of their own.

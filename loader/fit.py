@@ -11,10 +11,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from loader.errors import BadInput
-from loader.graph import Layer, Net
-from loader.layers.rule import Rule, Shape, same_shape, shown
-from loader.plan import BlobShapes, outline
+from decant.loader.errors import BadInput
+from decant.loader.graph import Layer, Net
+from decant.loader.layers.rule import Rule, Shape, same_shape, shown
+from decant.loader.plan import BlobShapes, outline
 
 # their rules say which blobs they want; those of other layers are taken as the file has them
 ASKED = {

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dumper import caffemodel
-from dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
-from loader.errors import BadInput
-from loader.field_numbers import (
+from decant.dumper import caffemodel
+from decant.dumper.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
+from decant.loader.errors import BadInput
+from decant.loader.field_numbers import (
     BY_NUMBER,
     ENUMS_OF_FORKS,
     OF_TYPES,
@@ -27,11 +27,11 @@ from loader.field_numbers import (
     WHOLE_IN_FORKS,
     WIRING_ENDS,
 )
-from loader.graph import INSIDE
-from loader.phases import RULES, without_rules
-from loader.prototxt import Field, Message, to_text
-from loader.schema import ENUMS, TYPES, FieldType
-from loader.upgrade import upgrade
+from decant.loader.graph import INSIDE
+from decant.loader.phases import RULES, without_rules
+from decant.loader.prototxt import Field, Message, to_text
+from decant.loader.schema import ENUMS, TYPES, FieldType
+from decant.loader.upgrade import upgrade
 
 # (start, end) in the file
 Place = tuple[int, int]

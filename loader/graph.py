@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from loader import crop, prior_sizes, rpn
-from loader.conformance import refuse_broken, refuse_misspelt
-from loader.dialect import to_stock
-from loader.errors import BadInput, Unsupported
-from loader.not_a_net import refuse_other_file, without_layers
-from loader.phases import included, options, refuse_unknown_stages, who_makes, without_rules
-from loader.prototxt import Message, parse, to_text
-from loader.reading import STOCK, Reading
-from loader.schema import TYPES, faults
-from loader.upgrade import upgrade
+from decant.loader import crop, prior_sizes, rpn
+from decant.loader.conformance import refuse_broken, refuse_misspelt
+from decant.loader.dialect import to_stock
+from decant.loader.errors import BadInput, Unsupported
+from decant.loader.not_a_net import refuse_other_file, without_layers
+from decant.loader.phases import included, options, refuse_unknown_stages, who_makes, without_rules
+from decant.loader.prototxt import Message, parse, to_text
+from decant.loader.reading import STOCK, Reading
+from decant.loader.schema import TYPES, faults
+from decant.loader.upgrade import upgrade
 
 Shape = tuple[int, ...]
 MAX_LAYERS = 10_000

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loader.errors import BadInput
+from decant.loader.errors import BadInput
 
 if TYPE_CHECKING:
-    from loader.catalog import Catalog
-    from loader.progress import Progress
+    from decant.loader.catalog import Catalog
+    from decant.loader.progress import Progress
 
 
 def read(path: Path) -> list[str]:
@@ -35,7 +35,7 @@ def _clean(line: str) -> str:
 
 def of_artifact(manifest: Mapping[str, Any], models: Catalog, progress: Progress) -> list[str]:
     """What the manifest names, or the catalog's file, fetched; [] where there is none."""
-    from loader.fetch import fetch
+    from decant.loader.fetch import fetch
 
     found = manifest["labels"] or {}
     if found.get("names"):

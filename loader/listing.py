@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dumper import caffemodel, dumpfile
-from loader.artifact import read_manifest
-from loader.deploy import deploy
-from loader.errors import BadInput, UsageError
-from loader.from_weights import definition_of
-from loader.graph import Net, net_from_text, owners, read_net
-from loader.naming import unique
-from loader.plan import BlobShapes, outline
-from loader.reading import NOTHING_ASKED, Asked
+from decant.dumper import caffemodel, dumpfile
+from decant.loader.artifact import read_manifest
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.from_weights import definition_of
+from decant.loader.graph import Net, net_from_text, owners, read_net
+from decant.loader.naming import unique
+from decant.loader.plan import BlobShapes, outline
+from decant.loader.reading import NOTHING_ASKED, Asked
 
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
@@ -219,7 +219,7 @@ def _macs(
 
 
 def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: Asked) -> Listing:
-    from loader.conversion import deploy_form, reading_of
+    from decant.loader.conversion import deploy_form, reading_of
 
     dump.reading = asked.over(reading_of(dump)).to_text()
     net = deploy_form(dump, shapes)

@@ -14,12 +14,12 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from loader import artifact
-from loader.artifact import folder_of
-from loader.errors import ArtifactMissing, IntegrityError
-from loader.recipe import from_manifest
-from loader.tracing import CaffeMap
-from loader.transforms import build_transform
+from decant.loader import artifact
+from decant.loader.artifact import folder_of
+from decant.loader.errors import ArtifactMissing, IntegrityError
+from decant.loader.recipe import from_manifest
+from decant.loader.tracing import CaffeMap
+from decant.loader.transforms import build_transform
 
 
 def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:

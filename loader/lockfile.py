@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from loader.catalog import Source
-from loader.errors import FetchError
-from loader.progress import Progress
+from decant.loader.catalog import Source
+from decant.loader.errors import FetchError
+from decant.loader.progress import Progress
 
 Records = dict[str, dict[str, dict[str, Any]]]
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from loader.graph import Layer, Net
-from loader.plan import is_known, python_type
-from loader.prototxt import Field, Message
+from decant.loader.graph import Layer, Net
+from decant.loader.plan import is_known, python_type
+from decant.loader.prototxt import Field, Message
 
 # loss -> what of it is left at TEST, and the message that keeps its axis
 CONTAINS = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dumper.dumpfile import VERSION, Dump
-from loader.artifact import FORMAT
-from loader.conversion import GENERATED, Conversion
-from loader.recipe import RESAMPLING
+from decant.dumper.dumpfile import VERSION, Dump
+from decant.loader.artifact import FORMAT
+from decant.loader.conversion import GENERATED, Conversion
+from decant.loader.recipe import RESAMPLING
 
 if TYPE_CHECKING:
-    from loader.catalog import Model
+    from decant.loader.catalog import Model
 
 
 def describe(

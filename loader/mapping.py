@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dumper.dumpfile import Dump, Layer
-from loader.errors import MappingError
-from loader.layers.rule import same_shape
+from decant.dumper.dumpfile import Dump, Layer
+from decant.loader.errors import MappingError
+from decant.loader.layers.rule import same_shape
 
 if TYPE_CHECKING:
     from torch import nn

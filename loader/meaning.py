@@ -15,11 +15,11 @@ from enum import Enum
 
 import numpy as np
 
-from loader.batch import RECURRENT
-from loader.graph import Layer, Net
-from loader.layers.rule import Rule, Shape
-from loader.plan import outline
-from loader.prototxt import number
+from decant.loader.batch import RECURRENT
+from decant.loader.graph import Layer, Net
+from decant.loader.layers.rule import Rule, Shape
+from decant.loader.plan import outline
+from decant.loader.prototxt import number
 
 
 class Role(Enum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dumper.caffemodel import kind_of
-from dumper.era import looks_like
-from loader.errors import BadInput
-from loader.prototxt import Message
+from decant.dumper.caffemodel import kind_of
+from decant.dumper.era import looks_like
+from decant.loader.errors import BadInput
+from decant.loader.prototxt import Message
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 # fields that a solver's settings have and a net has not (caffe.proto, SolverParameter)

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from dumper.dumpfile import Dump, Layer
-from loader.comparison import Comparison, Sides, fail
-from loader.errors import BadInput
-from loader.graph import net_from_text
-from loader.mapping import TRANSPARENT
-from loader.naming import unique
-from loader.prototxt import Message
-from loader.running import Alone, Run
-from loader.tracing import CaffeMap, Trace
-from loader.verdict import LayerParity, Parity
+from decant.dumper.dumpfile import Dump, Layer
+from decant.loader.comparison import Comparison, Sides, fail
+from decant.loader.errors import BadInput
+from decant.loader.graph import net_from_text
+from decant.loader.mapping import TRANSPARENT
+from decant.loader.naming import unique
+from decant.loader.prototxt import Message
+from decant.loader.running import Alone, Run
+from decant.loader.tracing import CaffeMap, Trace
+from decant.loader.verdict import LayerParity, Parity
 
 # how often rounding is drawn where a net may be more sensitive to it than most
 SAMPLES = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from loader.errors import BadInput, UsageError
-from loader.prototxt import Message
-from loader.reading import STOCK, Reading
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.prototxt import Message
+from decant.loader.reading import STOCK, Reading
 
 # of Caffe's enum Phase
 NUMBERS = {"TRAIN": "0", "TEST": "1"}

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from loader.errors import BadInput, Unsupported, UsageError
-from loader.graph import Layer, Net, outputs, owners
-from loader.layers import LAYERS, PYTHON, REFUSED, REFUSED_FIELDS, TRAINING_PYTHON
-from loader.layers.in_place import grows_in_place, never_in_place
-from loader.layers.normalisation import fused_batch_norm
-from loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written, WrongBlobs
-from loader.naming import Names, unique
-from loader.schema import MESSAGES
+from decant.loader.errors import BadInput, Unsupported, UsageError
+from decant.loader.graph import Layer, Net, outputs, owners
+from decant.loader.layers import LAYERS, PYTHON, REFUSED, REFUSED_FIELDS, TRAINING_PYTHON
+from decant.loader.layers.in_place import grows_in_place, never_in_place
+from decant.loader.layers.normalisation import fused_batch_norm
+from decant.loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written, WrongBlobs
+from decant.loader.naming import Names, unique
+from decant.loader.schema import MESSAGES
 
 # what compute nothing: no line of source stands for them
 INVISIBLE = ("Input", "Silence", "Split")

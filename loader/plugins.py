@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from loader.errors import UsageError
-from loader.graph import Layer, Net
-from loader.layers.rule import Refused, Rule, Shape, Site, Written, arguments
-from loader.plan import python_type
+from decant.loader.errors import UsageError
+from decant.loader.graph import Layer, Net
+from decant.loader.layers.rule import Refused, Rule, Shape, Site, Written, arguments
+from decant.loader.plan import python_type
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from loader.prototxt import Message
-from loader.reading import Reading
+from decant.loader.prototxt import Message
+from decant.loader.reading import Reading
 
 if TYPE_CHECKING:
-    from loader.graph import Layer
+    from decant.loader.graph import Layer
 
 NAMES = ("min_size", "max_size")
 

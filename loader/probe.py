@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from loader.batch import input_shapes
-from loader.errors import BadInput, UsageError
-from loader.graph import Net
-from loader.layers.rule import Rule, Shape, shown
-from loader.meaning import Reading, Role, Walk
-from loader.prototxt import Message, number
+from decant.loader.batch import input_shapes
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Net
+from decant.loader.layers.rule import Rule, Shape, shown
+from decant.loader.meaning import Reading, Role, Walk
+from decant.loader.prototxt import Message, number
 
 # of pictures, 0..255: about their mean and their spread
 CENTRE, DEVIATION = 128.0, 50.0
@@ -58,7 +58,7 @@ def make_probe(
     """The arrays of `choose`, or those of `file` (loader.probe_file)."""
     if file is None:
         return choose(net, shapes, seed=seed).arrays
-    from loader.probe_file import read
+    from decant.loader.probe_file import read
 
     return read(net, file, shapes)
 

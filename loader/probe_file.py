@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from loader.errors import BadInput, UsageError
-from loader.graph import Net
-from loader.layers.rule import Rule, Shape, shown
-from loader.meaning import Reading, Role, Walk
-from loader.plan import BlobShapes, outline
-from loader.probe import refuse_unknown, right
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Net
+from decant.loader.layers.rule import Rule, Shape, shown
+from decant.loader.meaning import Reading, Role, Walk
+from decant.loader.plan import BlobShapes, outline
+from decant.loader.probe import refuse_unknown, right
 
 # what numpy and zipfile raise for files that are none of theirs, or broken ones
 UNREADABLE = (

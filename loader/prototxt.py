@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from loader.errors import BadInput
+from decant.loader.errors import BadInput
 
 MAX_DEPTH = 100
 MAX_FIELDS = 2_000_000

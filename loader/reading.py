@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from loader import rpn
-from loader.errors import UsageError
+from decant.loader import rpn
+from decant.loader.errors import UsageError
 
 # what may be said of each; the first is the default
 WORDS = {

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dumper import caffemodel
-from loader.artifact import MEAN_IMAGE
-from loader.deploy import DATA, mean_file
-from loader.errors import BadInput, UsageError
-from loader.graph import Layer, Net
+from decant.dumper import caffemodel
+from decant.loader.artifact import MEAN_IMAGE
+from decant.loader.deploy import DATA, mean_file
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Layer, Net
 
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from loader.running import run
-from loader.tracing import CaffeMap, Trace
+from decant.loader.running import run
+from decant.loader.tracing import CaffeMap, Trace
 
 Input = torch.Tensor | Sequence[torch.Tensor] | Mapping[str, torch.Tensor]
 

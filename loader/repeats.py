@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from loader.plan import Value
-from loader.wires import Group, Run, Wires
+from decant.loader.plan import Value
+from decant.loader.wires import Group, Run, Wires
 
 SHORTEST, LONGEST, MOST_VALUES = 4, 96, 3
 # lines of a class that are not a layer's

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loader.graph import Layer
+    from decant.loader.graph import Layer
 
 MODULE = "rpn.proposal_layer"
 DEFAULTS: dict[str, int | float] = {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from loader.tracing import Trace
+from decant.loader.tracing import Trace
 
 # of a value: half of what lies between two neighbours in float32
 ROUNDING = 2.0**-24

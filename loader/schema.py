@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loader.forks import HARMLESS
-from loader.prototxt import Field, Message, integer
+from decant.loader.forks import HARMLESS
+from decant.loader.prototxt import Field, Message, integer
 
 if TYPE_CHECKING:
-    from loader.graph import Net
+    from decant.loader.graph import Net
 
 # Layer types registered in it (LayerRegistry), CPU build with Python layers.
 TYPES = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from loader.recipe import Recipe, centre
+from decant.loader.recipe import Recipe, centre
 
 
 class Transform(nn.Module):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loader.constructor import Argument, free, full, is_depthwise, parse_call
-from loader.plan import Step, Value
+from decant.loader.constructor import Argument, free, full, is_depthwise, parse_call
+from decant.loader.plan import Step, Value
 
 # where a Slice cuts: written in a statement, not in a constructor, and free all the same
 _POINTS = re.compile(r"(?<=\.tensor_split\()\([\d, ]+\)")

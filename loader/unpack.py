@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from loader.errors import FetchError
+from decant.loader.errors import FetchError
 
 BLOCK = 1 << 20
 LIMIT = 4 << 30

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dumper.era import V0_TYPES, V1_TYPES
-from loader import forks
-from loader.errors import BadInput
-from loader.prototxt import Field, Message, integer
-from loader.schema import ENUMS, FIELDS
+from decant.dumper.era import V0_TYPES, V1_TYPES
+from decant.loader import forks
+from decant.loader.errors import BadInput
+from decant.loader.prototxt import Field, Message, integer
+from decant.loader.schema import ENUMS, FIELDS
 
 # C3D's types, on blobs of five axes
 _VOLUMES = ("Convolution3D", "Deconvolution3D", "Pooling3D")

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from loader.naming import Names
-from loader.plan import Value
-from loader.units import Block, Unit
+from decant.loader.naming import Names
+from decant.loader.plan import Value
+from decant.loader.units import Block, Unit
 
 MAIN, SIDE = "x", ("y", "z")
 

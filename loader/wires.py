@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loader.plan import Value
-from loader.units import Unit, free_values, joins
+from decant.loader.plan import Value
+from decant.loader.units import Unit, free_values, joins
 
 
 @dataclass(frozen=True)

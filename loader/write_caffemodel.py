@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dumper.caffemodel import NET_LAYER, Blob, Layer
+from decant.dumper.caffemodel import NET_LAYER, Blob, Layer
 
 
 def write(path: Path, name: str, layers: Iterable[Layer]) -> None:

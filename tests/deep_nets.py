@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from loader.codegen import generate
-from loader.graph import Net
-from loader.loading import module_from_source
-from loader.plan import plan
+from decant.loader.codegen import generate
+from decant.loader.graph import Net
+from decant.loader.loading import module_from_source
+from decant.loader.plan import plan
 from tests.random_weights import Blobs, random_blobs, shapes_of
 from tests.structures import Builder, resnet
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dumper.dumpfile import Dump
-from loader.conversion import Conversion, convert
-from loader.errors import DecantError
-from loader.graph import Layer, net_from_text
-from loader.prototxt import Field, Message, to_text
+from decant.dumper.dumpfile import Dump
+from decant.loader.conversion import Conversion, convert
+from decant.loader.errors import DecantError
+from decant.loader.graph import Layer, net_from_text
+from decant.loader.prototxt import Field, Message, to_text
 
 Random = np.random.Generator
 Layers = list[Message]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from loader.schema import ENUMS, FIELDS, MESSAGES, FieldType
+from decant.loader.schema import ENUMS, FIELDS, MESSAGES, FieldType
 
 # values of every kind, right here and wrong there
 VALUES = [

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import numpy as np
 
-from loader import plan as planning
-from loader.batch import input_shapes
-from loader.graph import Net, owners
-from loader.layers.rule import Site
-from loader.plan import plan
+from decant.loader import plan as planning
+from decant.loader.batch import input_shapes
+from decant.loader.graph import Net, owners
+from decant.loader.layers.rule import Site
+from decant.loader.plan import plan
 from tests import encode_caffemodel as encode
 
 Blobs = list[list[np.ndarray]]

@@ -10,15 +10,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"pipeline", "commands", "engines", "loader", "dumper"}
+PREFIX = "decant."
 MAY_IMPORT = {
     "pipeline.py": {"commands", "loader"},
     "commands": {"commands", "engines", "loader", "dumper.dumpfile", "dumper.caffemodel"},
     "engines": {"engines", "loader", "dumper.dumpfile", "dumper.caffemodel"},
-    "loader": {"loader", "dumper.dumpfile", "dumper.caffemodel", "dumper.era", "dumper.wire"},
+    "loader": {
+        "loader",
+        "alias",
+        "dumper.dumpfile",
+        "dumper.caffemodel",
+        "dumper.era",
+        "dumper.wire",
+    },
     "dumper": {"dumper"},
 }
 WITHOUT_TORCH = [
+    "",
     "pipeline",
     "commands.convert",
     "commands.dump",
@@ -35,12 +43,15 @@ WITHOUT_TORCH = [
 
 
 def imported(path: Path) -> set[str]:
+    """Modules by their whole name; what is beside a file as `decant.folder.name`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            beside = f"{PREFIX}{path.parent.name}." if node.level else ""
+            module = (beside + (node.module or "")).rstrip(".")
+            names |= {f"{module}.{alias.name}" for alias in node.names} | {module}
     return names
 
 
@@ -55,8 +66,9 @@ def test_imports_point_one_way(place: str) -> None:
     wrong = []
     for path in sources(place):
         for name in imported(path):
-            if name.split(".")[0] not in OURS:
+            if not name.startswith(PREFIX):
                 continue
+            name = name.removeprefix(PREFIX)
             if not any(
                 name == ok
                 or name.startswith(ok + ".")
@@ -79,7 +91,7 @@ def test_caffe_is_imported_in_one_file_only() -> None:
 
 
 def test_the_dumper_needs_the_standard_library_numpy_and_h5py_only() -> None:
-    allowed = set(sys.stdlib_module_names) | {"numpy", "h5py", "caffe", "google", "dumper"}
+    allowed = set(sys.stdlib_module_names) | {"numpy", "h5py", "caffe", "google", "decant"}
     wrong = {
         (path.name, name)
         for path in sources("dumper")
@@ -100,5 +112,5 @@ def test_docker_holds_no_python_and_cannot_shadow_the_sdk() -> None:
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_importing_does_not_import_torch(name: str) -> None:
-    code = f"import {name}, sys; sys.exit('torch' in sys.modules)"
+    code = f"import {PREFIX}{name}".rstrip(".") + ", sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import typer
 
-from dumper import dumpfile
-from pipeline import app
+from decant.dumper import dumpfile
+from decant.pipeline import app
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUP: Any = typer.main.get_command(app)
@@ -64,7 +64,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_every_exit_code_has_its_cure() -> None:
     text = (ROOT / "docs/troubleshooting.md").read_text()
     headings = " ".join(line for line in text.splitlines() if line.startswith("## "))
-    from loader import errors
+    from decant.loader import errors
 
     codes = {
         of.code for of in vars(errors).values()

@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from loader import activations, load
-from loader.graph import net_from_text
+from decant.loader import activations, load
+from decant.loader.graph import net_from_text
 from tests import definitions
 from tests.random_weights import random_blobs, write_caffemodel
 
@@ -103,7 +103,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         r"num_output: (64|128|256|512) ", lambda m: f"num_output: {int(m[1]) // 16} ", text
     )
     assert thin.count("num_output: 32 ") == 6
-    from loader.catalog import load_catalog
+    from decant.loader.catalog import load_catalog
 
     preprocessing = load_catalog().models["vgg_face"].preprocessing
     assert preprocessing is not None

@@ -5,7 +5,7 @@ A type that is not here is refused by name; what to do about it is in REFUSED, o
 
 from __future__ import annotations
 
-from loader.layers import (
+from decant.loader.layers import (
     activation,
     convolution,
     detection,
@@ -19,7 +19,7 @@ from loader.layers import (
     volumes,
     yolo,
 )
-from loader.layers.rule import Rule
+from decant.loader.layers.rule import Rule
 
 LAYERS: dict[str, Rule] = {
     "AbsVal": activation.absval,

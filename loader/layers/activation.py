@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from loader.layers.rule import Params, Refused, Site, Written, arguments
+from decant.loader.layers.rule import Params, Refused, Site, Written, arguments
 
 # float32's
 LARGEST = 3.4028234663852886e38

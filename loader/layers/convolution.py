@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, same
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, same
 
 
 @dataclass(frozen=True)

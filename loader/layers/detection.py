@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, shown
 
 CODES = ("", "CORNER", "CENTER_SIZE", "CORNER_SIZE")
 

@@ -6,13 +6,13 @@ import inspect
 import json
 from pathlib import Path
 
-from loader import forks
-from loader.deploy import SOURCES
-from loader.layers import LAYERS, PYTHON, REFUSED
-from loader.layers.rule import Rule
-from loader.losses import CONTAINS, DROPPED, IDENTITIES, OF_FORKS
-from loader.plan import INVISIBLE
-from loader.schema import TYPES
+from decant.loader import forks
+from decant.loader.deploy import SOURCES
+from decant.loader.layers import LAYERS, PYTHON, REFUSED
+from decant.loader.layers.rule import Rule
+from decant.loader.losses import CONTAINS, DROPPED, IDENTITIES, OF_FORKS
+from decant.loader.plan import INVISIBLE
+from decant.loader.schema import TYPES
 
 HEAD = """# Layers
 

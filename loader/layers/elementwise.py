@@ -5,7 +5,7 @@ Sources: layers/eltwise_layer.cpp, softmax_layer.cpp, argmax_layer.cpp, reductio
 
 from __future__ import annotations
 
-from loader.layers.rule import Refused, Site, Written, arguments, count
+from decant.loader.layers.rule import Refused, Site, Written, arguments, count
 
 
 def eltwise(site: Site) -> Written:

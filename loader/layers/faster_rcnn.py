@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from loader import rpn
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader import rpn
+from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
 
 Box = tuple[float, float, float, float]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loader.graph import Layer
-from loader.layers.rule import Shape
+from decant.loader.graph import Layer
+from decant.loader.layers.rule import Shape
 
 # value by value, or through memory of their own
 ELEMENTWISE = {

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from loader.layers import nvcaffe
-from loader.layers.normalised import check_batch, normalised
-from loader.layers.rule import Refused, Shape, Site, Written, WrongBlobs, arguments, count
+from decant.loader.layers import nvcaffe
+from decant.loader.layers.normalised import check_batch, normalised
+from decant.loader.layers.rule import Refused, Shape, Site, Written, WrongBlobs, arguments, count
 
 
 def lrn(site: Site) -> Written:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loader.layers.rule import Refused, Shape, Written, arguments, count
+from decant.loader.layers.rule import Refused, Shape, Written, arguments, count
 
 # |mean| / sqrt(variance + eps) up to which nn.BatchNorm's x * a + b is as good as Caffe's order: it
 # errs by 1.2e-8 times this, as a part of the largest value, and by ten times as much where the values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, same
+from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, same
 
 POOLS = ("MAX", "AVE", "STOCHASTIC")
 

@@ -7,7 +7,7 @@ resets it.
 
 from __future__ import annotations
 
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
 
 
 def _sequence(site: Site, states: int) -> tuple[Shape, int, bool, bool]:

@@ -7,7 +7,7 @@ maxunpool_layer.cpp and bilinear_interpolate_layer.cpp.
 
 from __future__ import annotations
 
-from loader.layers.rule import Params, Refused, Shape, Site, Written, shown
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, shown
 
 
 def _picture(site: Site) -> Shape:

@@ -14,10 +14,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from loader.graph import Layer
-from loader.pretty import literal
-from loader.prototxt import Field, Message, integer, number
-from loader.reading import STOCK, Reading
+from decant.loader.graph import Layer
+from decant.loader.pretty import literal
+from decant.loader.prototxt import Field, Message, integer, number
+from decant.loader.reading import STOCK, Reading
 
 Shape = tuple[int, ...]
 Rule = Callable[["Site"], "Written"]

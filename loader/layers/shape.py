@@ -6,7 +6,7 @@ forks' transpose and reverse (CTPN), mergecrop (Caffe for OpenCL), pixelshuffle 
 
 from __future__ import annotations
 
-from loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
 
 
 def _axis(site: Site, message: str, old: str) -> int:

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from loader.layers.convolution import Geometry, convolved, deconvolved
-from loader.layers.pooling import POOLS
-from loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, same, shown
+from decant.loader.layers.convolution import Geometry, convolved, deconvolved
+from decant.loader.layers.pooling import POOLS
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, same, shown
 
 
 def convolution3d(site: Site) -> Written:

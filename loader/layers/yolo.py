@@ -5,7 +5,7 @@ caffe_yolo.
 
 from __future__ import annotations
 
-from loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, shown
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, shown
 
 # rows of (picture, class, score, corners), of which there is one at least
 ROWS: Shape = (1, 1, 1, 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from loader.ops.detection import overlaps
+from decant.loader.ops.detection import overlaps
 
 
 @torch.fx.wrap

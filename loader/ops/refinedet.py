@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from loader.ops.detection import decode_boxes, rows_of
+from decant.loader.ops.detection import decode_boxes, rows_of
 
 
 @torch.fx.wrap

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from dumper.dumpfile import Dump
-from loader import artifact
-from loader.batch import filled
-from loader.naming import unique
-from loader.report import figures
-from loader.report.figures import Picture
-from loader.report.page import Section, render
+from decant.dumper.dumpfile import Dump
+from decant.loader import artifact
+from decant.loader.batch import filled
+from decant.loader.naming import unique
+from decant.loader.report import figures
+from decant.loader.report.figures import Picture
+from decant.loader.report.page import Section, render
 
 CONVOLUTIONS = ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
 MOST_FILTERS = 3
@@ -149,7 +149,7 @@ def _maps(
 
 def _activations(net: nn.Module, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
     """The first top of every layer."""
-    from loader.recording import activations
+    from decant.loader.recording import activations
 
     found = activations(net, [torch.from_numpy(np.array(array)) for array in inputs])
     firsts = {name: top[0] if isinstance(top, list) else top for name, top in found.items()}

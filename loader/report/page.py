@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from loader.report import lanes
-from loader.report.figures import Picture
+from decant.loader.report import lanes
+from decant.loader.report.figures import Picture
 
 # what stands beside the margins of a narrow screen, in pixels; a wider picture scrolls there
 PHONE = 342

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loader import ops
-from loader.errors import CatalogError
+from decant.loader import ops
+from decant.loader.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,13 +25,13 @@ MODULES = {
     "vgg16": ("vgg", "VGG16"),
     "vgg19": ("vgg", "VGG19"),
 }
-_IMPORT_LRN = "from loader.ops.lrn import LRN\n"
+_IMPORT_LRN = "from decant.loader.ops.lrn import LRN\n"
 
 
 def build(module: str, arguments: Mapping[str, Any]) -> nn.Module:
     """The module, untrained, in eval mode. Raises CatalogError for a name that is not there."""
     file, name = _entry(module)
-    built: nn.Module = getattr(import_module(f"loader.zoo.{file}"), name)(**arguments)
+    built: nn.Module = getattr(import_module(f"decant.loader.zoo.{file}"), name)(**arguments)
     return built.eval()
 
 

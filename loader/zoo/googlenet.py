@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from loader.ops.lrn import LRN
+from decant.loader.ops.lrn import LRN
 
 
 class Inception(nn.Module):

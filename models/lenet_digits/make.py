@@ -49,7 +49,7 @@ def write_validation(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray)
 
 def train(folder: Path) -> None:
     """Run train.py in the Caffe image; leaves lenet_digits.caffemodel in `folder`."""
-    from engines.caffe import run_script
+    from decant.engines.caffe import run_script
 
     run_script(HERE / "train.py", folder, produces="lenet_digits.caffemodel")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader import entry
-from loader.catalog import load_catalog
-from loader.errors import CatalogError, UsageError
-from loader.graph import net_from_text
+from decant.loader import entry
+from decant.loader.catalog import load_catalog
+from decant.loader.errors import CatalogError, UsageError
+from decant.loader.graph import net_from_text
 from tests import encode_caffemodel as encode
 from tests.commands.test_cli import MODEL, ROOT, run
 from tests.commands.test_generated import CONV, FC, NET, RELU, write

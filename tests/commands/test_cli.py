@@ -96,8 +96,8 @@ def test_load_makes_the_same_artifact_from_a_dump(tmp_path: Path) -> None:
 def test_python_and_torch_hub_load_it(tmp_path: Path) -> None:
     run("convert", "--engine", "reader", cwd=tmp_path)
     code = (
-        "import sys; import loader; assert 'torch' not in sys.modules\n"
-        "from loader import load, activations; import torch\n"
+        "import sys; from decant import loader; assert 'torch' not in sys.modules\n"
+        "from decant.loader import load, activations; import torch\n"
         "model, transform = load('lenet_digits'); x = torch.rand(2, 1, 16, 16)\n"
         "acts = activations(model, transform(x)); assert list(acts)[:3] == ['data', 'conv1', 'relu1']\n"
         "assert (acts['conv1'] < 0).any() and 'prob' not in acts\n"
@@ -115,7 +115,7 @@ def test_python_and_torch_hub_load_it(tmp_path: Path) -> None:
 
 
 def test_loading_what_is_not_there_names_the_command(tmp_path: Path) -> None:
-    code = "from loader import load; load('googlenet_bvlc')"
+    code = "from decant.loader import load; load('googlenet_bvlc')"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -167,7 +167,7 @@ def test_bad_input_ends_in_one_line_and_its_own_code(name: str, tmp_path: Path) 
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    from pipeline import app
+    from decant.pipeline import app
 
     for command in app.registered_commands:
         assert command.callback is not None
@@ -175,7 +175,7 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_the_command_line_starts_quickly_without_heavy_imports() -> None:
-    code = "import pipeline, sys; print([m for m in ('torch', 'numpy', 'h5py', 'docker') if m in sys.modules])"
+    code = "import sys; from decant import pipeline; print([m for m in ('torch', 'numpy', 'h5py', 'docker') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
     )
@@ -183,7 +183,7 @@ def test_the_command_line_starts_quickly_without_heavy_imports() -> None:
 
 
 def test_a_parity_failure_names_the_first_layer_and_leaves_no_artifact(tmp_path: Path) -> None:
-    from dumper import dumpfile
+    from decant.dumper import dumpfile
 
     dump = dumpfile.read(MODEL / "reference.h5")
     for layer in dump.layers:
@@ -253,9 +253,8 @@ def test_a_dump_finds_the_mean_file_beside_it(tmp_path: Path) -> None:
 def test_stage_two_in_a_container_gets_the_mean_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import engines.gpu
-    import engines.torch_container
-    from commands.convert import convert
+    from decant.commands.convert import convert
+    from decant.engines import gpu, torch_container
 
     class Reached(Exception):
         pass
@@ -264,8 +263,8 @@ def test_stage_two_in_a_container_gets_the_mean_file(
         assert mean_file == tmp_path / "mean.binaryproto"
         raise Reached
 
-    monkeypatch.setattr(engines.gpu, "require", lambda: None)
-    monkeypatch.setattr(engines.torch_container, "load_in_container", instead)
+    monkeypatch.setattr(gpu, "require", lambda: None)
+    monkeypatch.setattr(torch_container, "load_in_container", instead)
     monkeypatch.chdir(tmp_path)
     trained_with_a_mean_image(tmp_path)
     with pytest.raises(Reached):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from loader.compare import compare, open_side
+from decant.dumper import dumpfile
+from decant.loader.compare import compare, open_side
 from tests.commands.test_cli import MODEL, run
 
 REFERENCE = MODEL / "reference.h5"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.graph import net_from_text
+from decant.loader.graph import net_from_text
 from tests.commands.test_cli import ROOT, run
 from tests.layers.nets import inputs_text, layer
 from tests.random_weights import random_blobs, write_caffemodel
@@ -103,7 +103,7 @@ def test_any_net_becomes_an_artifact_that_loads(tmp_path: Path) -> None:
     run("validate", "net", cwd=tmp_path)
     in_python(
         tmp_path,
-        "import torch; from loader import load, activations\n"
+        "import torch; from decant.loader import load, activations\n"
         "model, transform = load('artifacts/net'); x = torch.randn(2, 3, 8, 8)\n"
         "assert isinstance(transform, torch.nn.Identity) and not model.training\n"
         "acts = activations(model, transform(x))\n"
@@ -235,7 +235,7 @@ def test_a_users_own_layer(tmp_path: Path) -> None:
     assert 'self.warp = Warp({"warp_param": {"power": 2.0}}, [(3,)])' in source
     in_python(
         tmp_path,
-        "import torch; from loader import load; model, _ = load('artifacts/own')\n"
+        "import torch; from decant.loader import load; model, _ = load('artifacts/own')\n"
         "x = torch.randn(1, 3, 8, 8); weight = torch.tensor([1.0, 2, 3]).view(-1, 1, 1)\n"
         "assert torch.equal(model(x)['warp'], x ** 2 * weight)\n",
     )
@@ -416,7 +416,7 @@ def test_square_weights_that_are_shared_and_transposed_are_two(tmp_path: Path) -
     assert manifest["tied"] == {"three.weight": "one.weight"}
     in_python(
         tmp_path,
-        "import torch; from loader import load; model, _ = load('artifacts/net')\n"
+        "import torch; from decant.loader import load; model, _ = load('artifacts/net')\n"
         "assert torch.equal(model.two.weight, model.one.weight.T)\n",
     )
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.probing import TRIES, probed
-from dumper.dumpfile import Dump, Header, Layer
-from engines.job import Job, StageOne
-from loader.catalog import load_catalog
-from loader.graph import Net, net_from_text
-from loader.progress import Progress
+from decant.commands.probing import TRIES, probed
+from decant.dumper.dumpfile import Dump, Header, Layer
+from decant.engines.job import Job, StageOne
+from decant.loader.catalog import load_catalog
+from decant.loader.graph import Net, net_from_text
+from decant.loader.progress import Progress
 from tests.layers.nets import Shape, inputs_text, layer
 
 CHOOSES = (

@@ -267,7 +267,7 @@ def test_a_damaged_dump_gives_way_to_the_catalogs(tmp_path: Path) -> None:
 def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
     import numpy as np
 
-    from loader.report import figures
+    from decant.loader.report import figures
 
     array = np.full((2, 3, 3), np.nan, np.float32)
     array[0, 0] = [1, np.inf, 2]
@@ -282,7 +282,7 @@ def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
 
 
 def test_many_lanes_leave_room_for_the_names() -> None:
-    from loader.report.lanes import GUTTER, svg
+    from decant.loader.report.lanes import GUTTER, svg
 
     def row(name: str, bottoms: list[str]) -> dict[str, object]:
         return {"name": name, "type": "x", "bottoms": bottoms, "tops": [name], "shapes": [[1]]}

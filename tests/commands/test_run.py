@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.run import run as run_command
-from commands.tables import show, size_text
+from decant.commands.run import run as run_command
+from decant.commands.tables import show, size_text
 from tests.commands.test_cli import ROOT, run
 from tests.commands.test_generated import FC, NET, write
 from tests.layers.nets import inputs_text, layer

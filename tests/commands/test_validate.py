@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import nn
 
-from loader import dataset, progress
-from loader.errors import BadInput, EngineError, UsageError
-from loader.evaluate import Accuracy, Processes, accuracy, measure
-from loader.recipe import Recipe
+from decant.loader import dataset, progress
+from decant.loader.errors import BadInput, EngineError, UsageError
+from decant.loader.evaluate import Accuracy, Processes, accuracy, measure
+from decant.loader.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "models/lenet_digits/validation"

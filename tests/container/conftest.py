@@ -10,11 +10,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from engines.connection import connect
-from engines.container import LABEL
-from engines.image import ensure
-from loader.errors import EngineError
-from loader.progress import SILENT
+from decant.engines.connection import connect
+from decant.engines.container import LABEL
+from decant.engines.image import ensure
+from decant.loader.errors import EngineError
+from decant.loader.progress import SILENT
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader import parity
-from loader.conversion import convert
+from decant.loader import parity
+from decant.loader.conversion import convert
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import NETS, Shape, SmallNet
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loader.graph import read_net
+from decant.loader.graph import read_net
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
 from tests.layers.nets import inputs_text, layer

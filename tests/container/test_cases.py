@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines import caffe, reader
-from engines.job import Job
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import caffe, reader
+from decant.engines.job import Job
+from decant.loader.progress import SILENT
 from tests.conftest import CASES
 
 NAMES = sorted(path.parent.name for path in CASES.glob("*/truth.npz")) or ["(no cases here)"]

@@ -15,10 +15,10 @@ import docker
 import pytest
 from docker.models.containers import Container, ContainerCollection
 
-from engines import container
-from engines.connection import connect
-from engines.container import Ended, Run, judge, sweep
-from loader.errors import EngineError
+from decant.engines import container
+from decant.engines.connection import connect
+from decant.engines.container import Ended, Run, judge, sweep
+from decant.loader.errors import EngineError
 
 
 @pytest.fixture(autouse=True)

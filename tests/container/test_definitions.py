@@ -8,13 +8,13 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from engines.caffe import run_script
-from loader.field_numbers import BY_NUMBER
-from loader.from_weights import _Reader, definition_of
-from loader.graph import net_from_text
-from loader.prototxt import Message, lines_of
-from loader.reading import Reading
-from loader.schema import FIELDS
+from decant.engines.caffe import run_script
+from decant.loader.field_numbers import BY_NUMBER
+from decant.loader.from_weights import _Reader, definition_of
+from decant.loader.graph import net_from_text
+from decant.loader.prototxt import Message, lines_of
+from decant.loader.reading import Reading
+from decant.loader.schema import FIELDS
 from tests.layers.nets import NETS
 from tests.reports.converting import conv, converted, input_layer, layer
 from tests.reports.test_phases import ALL_IN_ONE, TRAIN_FILE
@@ -33,7 +33,7 @@ TEXTS = (
 
 WRITE = """
 import json, pathlib, sys, zipfile
-from dumper.net import caffe, text_format
+from decant.dumper.net import caffe, text_format
 folder = pathlib.Path(sys.argv[1])
 Net = caffe.proto.caffe_pb2.NetParameter
 with zipfile.ZipFile(str(folder / "files.zip"), "w") as out:
@@ -48,7 +48,7 @@ with zipfile.ZipFile(str(folder / "files.zip"), "w") as out:
 """
 COMPARE = """
 import json, pathlib, sys
-from dumper.net import caffe, text_format
+from decant.dumper.net import caffe, text_format
 folder = pathlib.Path(sys.argv[1])
 Net = caffe.proto.caffe_pb2.NetParameter
 wrong = []
@@ -64,7 +64,7 @@ for number, (one, other) in enumerate(json.loads((folder / "texts.json").read_te
 SAVE = """
 import pathlib, sys
 import numpy as np
-from dumper.net import caffe
+from decant.dumper.net import caffe
 folder = pathlib.Path(sys.argv[1])
 net = caffe.Net(str(folder / "train.prototxt"), caffe.TRAIN)
 random = np.random.RandomState(1)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from loader.conversion import deploy_form
-from loader.graph import net_from_text
-from loader.reading import NOTHING_ASKED, Asked
+from decant.dumper import dumpfile
+from decant.loader.conversion import deploy_form
+from decant.loader.graph import net_from_text
+from decant.loader.reading import NOTHING_ASKED, Asked
 from tests.random_weights import random_blobs, write_caffemodel
 from tests.reports.converting import converted, input_layer, layer
 

@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines import caffe, reader
-from engines.caffe import run_script, time_forward
-from engines.job import Job
-from loader import schema
-from loader.errors import BadInput, DecantError, IntegrityError, Unsupported
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import caffe, reader
+from decant.engines.caffe import run_script, time_forward
+from decant.engines.job import Job
+from decant.loader import schema
+from decant.loader.errors import BadInput, DecantError, IntegrityError, Unsupported
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(21)
@@ -431,7 +431,7 @@ def test_blobs_that_do_not_fit_the_layer_are_refused(
 
 LIST = """
 import json, pathlib, sys
-from dumper.net import caffe
+from decant.dumper.net import caffe
 messages = caffe.proto.caffe_pb2.DESCRIPTOR.message_types_by_name
 def shown(field):
     of = field.message_type or field.enum_type

@@ -49,8 +49,8 @@ def test_activations_are_what_caffe_dumped(image: str, tmp_path: Path) -> None:
     import numpy as np
     import torch
 
-    from dumper import dumpfile
-    from loader import activations, load
+    from decant.dumper import dumpfile
+    from decant.loader import activations, load
 
     files = write(tmp_path, STRUCTURES["densenet"]())[:4]
     run("dump", *files, "--engine", "caffe", "--out", "net.h5", cwd=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from loader.errors import DecantError
+from decant.loader.errors import DecantError
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import NETS, SmallNet, one
 from tests.layers.test_layers import check
@@ -98,8 +98,8 @@ def test_caffe_and_we_agree_on_any_geometry(
 
 
 def refused(net: SmallNet) -> bool:
-    from loader.graph import net_from_text
-    from loader.plan import plan
+    from decant.loader.graph import net_from_text
+    from decant.loader.plan import plan
 
     graph = net_from_text(net.text, net.name)
     weights = _weights(net)
@@ -112,7 +112,7 @@ def refused(net: SmallNet) -> bool:
 
 def _weights(net: SmallNet) -> list[list[np.ndarray]]:
     """Blobs that fit the definition, where it has any."""
-    from loader.graph import net_from_text
+    from decant.loader.graph import net_from_text
 
     found: list[list[np.ndarray]] = []
     for item in net_from_text(net.text, net.name).layers:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dumper.dumpfile import Dump
-from loader.graph import net_from_text, outputs
+from decant.dumper.dumpfile import Dump
+from decant.loader.graph import net_from_text, outputs
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet
 from tests.layers.test_layers import check

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dumper import dumpfile
+from decant.dumper import dumpfile
 from tests.commands.test_cli import run
 from tests.commands.test_generated import write
 from tests.layers.nets import Shape, inputs_text, layer
@@ -101,8 +101,8 @@ def chosen_by_the_net(threshold: float) -> str:
 
 
 def test_a_selector_of_the_nets_own_gets_another_probe(image: str, tmp_path: Path) -> None:
-    from loader.graph import net_from_text
-    from loader.probe import make_probe
+    from decant.loader.graph import net_from_text
+    from decant.loader.probe import make_probe
 
     net = net_from_text(chosen_by_the_net(0), "net")
     largest = [make_probe(net, seed=seed)["data"][:, 0].max() for seed in range(2)]

@@ -13,14 +13,14 @@ import docker
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines import caffe, container
-from engines.connection import connect
-from engines.image import find
-from engines.job import Job
-from loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
-from loader.graph import net_from_text, refuse_side_effects
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import caffe, container
+from decant.engines.connection import connect
+from decant.engines.image import find
+from decant.engines.job import Job
+from decant.loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
+from decant.loader.graph import net_from_text, refuse_side_effects
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 
 ROOT = Path(__file__).resolve().parents[2]

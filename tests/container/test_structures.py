@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dumper.dumpfile import Dump
-from loader.graph import net_from_text
+from decant.dumper.dumpfile import Dump
+from decant.loader.graph import net_from_text
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet
 from tests.layers.test_layers import check

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 import pytest
 
-from engines.caffe import run_script
-from loader import schema
-from loader.errors import BadInput
-from loader.prototxt import Message, lines_of, parse
+from decant.engines.caffe import run_script
+from decant.loader import schema
+from decant.loader.errors import BadInput
+from decant.loader.prototxt import Message, lines_of, parse
 from tests.random_texts import Writer
 
 SCRIPT = Path(__file__).with_name("parse_texts.py")

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper.dumpfile import Dump
-from engines.caffe import dump as through_caffe
-from engines.job import Job
-from loader import parity
-from loader.conversion import Conversion, convert
-from loader.graph import Net, net_from_text
-from loader.probe import make_probe
-from loader.progress import SILENT
-from loader.verdict import Parity
+from decant.dumper.dumpfile import Dump
+from decant.engines.caffe import dump as through_caffe
+from decant.engines.job import Job
+from decant.loader import parity
+from decant.loader.conversion import Conversion, convert
+from decant.loader.graph import Net, net_from_text
+from decant.loader.probe import make_probe
+from decant.loader.progress import SILENT
+from decant.loader.verdict import Parity
 from tests.deep_nets import chain, densenet, even, lstm, mobilenet_v2, se_resnet, trained
 from tests.planted import DEFINITION, SOURCE, WEIGHTS, planted
 from tests.random_weights import Blobs, write_caffemodel
@@ -180,7 +180,7 @@ def test_planted_mistakes_are_found_where_they_are(image: str, tmp_path: Path) -
 
 def test_a_comparison_lets_values_go(image: str, tmp_path: Path) -> None:
     """Of a chain, no more than a few layers' values are held at a time."""
-    from loader.running import Run
+    from decant.loader.running import Run
 
     dump = dumped(tmp_path, chain(40))
     most = 0

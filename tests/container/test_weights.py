@@ -127,9 +127,9 @@ LEGACY = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 20 input_dim: 20\n'
 
 def test_validate_runs_such_a_file_in_caffe_as_well(image: str, tmp_path: Path) -> None:
     """`forward`, which `validate --engine caffe` calls, gives Caffe the same copy."""
-    from engines.caffe import forward
-    from loader.graph import read_net
-    from loader.progress import SILENT
+    from decant.engines.caffe import forward
+    from decant.loader.graph import read_net
+    from decant.loader.progress import SILENT
 
     dump = dumped(tmp_path, *NETS["five blobs, raw"], "caffe")
     paths = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import yaml
 
-from dumper import caffemodel
-from engines.caffe import run_script
+from decant.dumper import caffemodel
+from decant.engines.caffe import run_script
 from tests import definitions
 from tests.encode_caffemodel import write_v1
 

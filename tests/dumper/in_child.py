@@ -14,7 +14,7 @@ CODE = """
 import json, resource, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from dumper import caffemodel, dumpfile
+from decant.dumper import caffemodel, dumpfile
 import h5py
 if {files}:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

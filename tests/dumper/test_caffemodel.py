@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dumper import caffemodel
-from dumper.caffemodel import CaffemodelError
-from loader.layers.rule import same_shape
+from decant.dumper import caffemodel
+from decant.dumper.caffemodel import CaffemodelError
+from decant.loader.layers.rule import same_shape
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(5)

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from dumper import caffemodel
-from dumper.caffemodel import CaffemodelError
+from decant.dumper import caffemodel
+from decant.dumper.caffemodel import CaffemodelError
 from tests import encode_caffemodel as encode
 from tests.dumper import in_child
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dumper import dumpfile
-from dumper.dumpfile import DumpError, Header, Layer
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import DumpError, Header, Layer
 
 RANDOM = np.random.default_rng(9)
 HEADER = Header("net", "name: 'x'\n" * 9000, "", "reader", "", True, "ab" * 32)
@@ -55,7 +55,7 @@ def test_a_dump_comes_back_as_it_went_in(suffix: str, tmp_path: Path) -> None:
 
 WRITE = """
 import sys; sys.path.insert(0, {root!r})
-from pathlib import Path; import numpy as np; from dumper import dumpfile as d
+from pathlib import Path; import numpy as np; from decant.dumper import dumpfile as d
 header = d.Header("n", "p", "", "reader", "", False, "")
 layer = d.Layer("a", "T", [], [], [np.arange(6, dtype="f4")], [None], [])
 d.write(Path({path!r}), header, [layer], {{"x": np.ones(2, "f4")}})

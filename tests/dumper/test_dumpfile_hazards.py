@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from dumper.dumpfile import DumpError, Header, Layer
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import DumpError, Header, Layer
 from tests.dumper import in_child
 
 ARRAY = np.random.default_rng(23).random((2, 3)).astype(np.float32)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines import caffe
-from engines.container import Ended, Run
-from engines.job import Job
-from loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import caffe
+from decant.engines.container import Ended, Run
+from decant.engines.job import Job
+from decant.loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 
 GIB = 1 << 30

@@ -14,8 +14,8 @@ import docker
 import pytest
 import requests
 
-from engines.connection import connect, engine_errors, root_cause
-from loader.errors import EngineError
+from decant.engines.connection import connect, engine_errors, root_cause
+from decant.loader.errors import EngineError
 
 # the SDK leaves the socket of a failed connection to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engines.container import FILE_LIMIT, LABEL, Ended, Run, _ids, _options, judge, sweep
+from decant.engines.container import FILE_LIMIT, LABEL, Ended, Run, _ids, _options, judge, sweep
 
 MIB = 1 << 20
 JOB = Run(

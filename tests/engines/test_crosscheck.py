@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import caffemodel, dumpfile
-from engines.crosscheck import check_names, crosscheck, same_bits
-from loader.errors import BadInput, IntegrityError
+from decant.dumper import caffemodel, dumpfile
+from decant.engines.crosscheck import check_names, crosscheck, same_bits
+from decant.loader.errors import BadInput, IntegrityError
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(5)

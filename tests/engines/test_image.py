@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from engines import image
-from loader.errors import EngineError
-from loader.progress import SILENT
+from decant.engines import image
+from decant.loader.errors import EngineError
+from decant.loader.progress import SILENT
 
 
 @pytest.fixture
@@ -137,8 +137,8 @@ def test_the_default_base_is_pinned_by_digest() -> None:
 def test_make_image_with_a_base_builds_on_that_base(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from commands.image import image as command
-    from engines import connection
+    from decant.commands.image import image as command
+    from decant.engines import connection
 
     engine: Any = Engine(ids=("sha256:old",))
     engine.close = lambda: None

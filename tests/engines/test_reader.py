@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines.choose import choose
-from engines.job import Job
-from engines.reader import dump
-from loader.errors import BadInput, Unsupported
-from loader.graph import read_net
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines.choose import choose
+from decant.engines.job import Job
+from decant.engines.reader import dump
+from decant.loader.errors import BadInput, Unsupported
+from decant.loader.graph import read_net
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 from tests.container.test_silent_failures import CONV, FC, TEXT
 

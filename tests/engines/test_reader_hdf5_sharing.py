@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines.job import Job
-from engines.reader import dump
-from loader.errors import BadInput
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines.job import Job
+from decant.engines.reader import dump
+from decant.loader.errors import BadInput
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(31)

@@ -11,8 +11,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from engines.transfer import BLOCK, fetch_one, tar_stream
-from loader.errors import BadInput, EngineError
+from decant.engines.transfer import BLOCK, fetch_one, tar_stream
+from decant.loader.errors import BadInput, EngineError
 
 
 def opened(pieces: Iterator[bytes]) -> tarfile.TarFile:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dumper import dumpfile
-from engines.caffe import run_script
+from decant.dumper import dumpfile
+from decant.engines.caffe import run_script
 from tests.layers.nets import SmallNet
 
 HERE = Path(__file__).parent

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dumper import dumpfile
-from engines import reader
-from engines.job import Job
-from loader.conversion import convert
-from loader.graph import read_net
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import reader
+from decant.engines.job import Job
+from decant.loader.conversion import convert
+from decant.loader.graph import read_net
+from decant.loader.progress import SILENT
 from tests.conftest import CASES
 
 NAMES = sorted(path.parent.name for path in CASES.glob("*/net.prototxt")) or ["(no cases here)"]

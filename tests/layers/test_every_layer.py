@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from dumper import dumpfile
-from dumper.dumpfile import Dump
-from engines import reader
-from engines.job import Job
-from loader.conversion import convert
-from loader.graph import net_from_text
-from loader.plan import outline
-from loader.progress import SILENT
-from loader.running import forget
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import Dump
+from decant.engines import reader
+from decant.engines.job import Job
+from decant.loader.conversion import convert
+from decant.loader.graph import net_from_text
+from decant.loader.plan import outline
+from decant.loader.progress import SILENT
+from decant.loader.running import forget
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS
 from tests.layers.test_forks import FORKS, files

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from dumper import dumpfile
-from engines import reader
-from engines.job import Job
-from loader.conversion import convert
-from loader.errors import Unsupported
-from loader.graph import net_from_text
-from loader.layers import LAYERS, PYTHON
-from loader.plan import plan
-from loader.progress import SILENT
-from loader.schema import TYPES
+from decant.dumper import dumpfile
+from decant.engines import reader
+from decant.engines.job import Job
+from decant.loader.conversion import convert
+from decant.loader.errors import Unsupported
+from decant.loader.graph import net_from_text
+from decant.loader.layers import LAYERS, PYTHON
+from decant.loader.plan import plan
+from decant.loader.progress import SILENT
+from decant.loader.schema import TYPES
 from tests import encode_caffemodel as encode
 from tests.layers import by_hand, by_hand_detection
 from tests.layers import by_hand_volumes as volumes

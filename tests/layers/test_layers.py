@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from dumper.dumpfile import Dump
-from loader import parity
-from loader.conversion import Conversion, convert
-from loader.errors import BadInput, DecantError, Unsupported
-from loader.graph import net_from_text
-from loader.layers import LAYERS
-from loader.plan import plan
-from loader.running import forget
-from loader.schema import TYPES
+from decant.dumper.dumpfile import Dump
+from decant.loader import parity
+from decant.loader.conversion import Conversion, convert
+from decant.loader.errors import BadInput, DecantError, Unsupported
+from decant.loader.graph import net_from_text
+from decant.loader.layers import LAYERS
+from decant.loader.plan import plan
+from decant.loader.running import forget
+from decant.loader.schema import TYPES
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS, SmallNet, inputs_text, layer
 
@@ -381,7 +381,7 @@ def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
 
 
 def test_the_page_of_layers_is_the_table() -> None:
-    from loader.layers.document import markdown
+    from decant.loader.layers.document import markdown
 
     page = Path(__file__).resolve().parents[2] / "docs/layers.md"
     assert page.read_text() == markdown(), "run `python -m loader.layers.document > docs/layers.md`"
@@ -391,9 +391,9 @@ def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
     """By some rule, in some net: a field that nobody asks for would be refused, not honoured."""
     from unittest.mock import patch
 
-    from loader import plan as planning
-    from loader.layers.rule import NO_EFFECT, Site
-    from loader.schema import MESSAGES
+    from decant.loader import plan as planning
+    from decant.loader.layers.rule import NO_EFFECT, Site
+    from decant.loader.schema import MESSAGES
 
     asked: dict[str, set[str]] = {}
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from dumper.dumpfile import Dump
-from loader import parity
-from loader.codegen import generate
-from loader.conversion import convert
-from loader.graph import net_from_text
-from loader.layers.normalised import MOST_DEVIATIONS
-from loader.loading import module_from_source
-from loader.ops.batch_norm import CentredBatchNorm
-from loader.plan import Plan, plan
+from decant.dumper.dumpfile import Dump
+from decant.loader import parity
+from decant.loader.codegen import generate
+from decant.loader.conversion import convert
+from decant.loader.graph import net_from_text
+from decant.loader.layers.normalised import MOST_DEVIATIONS
+from decant.loader.loading import module_from_source
+from decant.loader.ops.batch_norm import CentredBatchNorm
+from decant.loader.plan import Plan, plan
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import SC, inputs_text, layer
 

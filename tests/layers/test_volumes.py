@@ -8,11 +8,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.codegen import generate
-from loader.errors import Unsupported
-from loader.graph import net_from_text
-from loader.loading import module_from_source
-from loader.plan import plan
+from decant.loader.codegen import generate
+from decant.loader.errors import Unsupported
+from decant.loader.graph import net_from_text
+from decant.loader.loading import module_from_source
+from decant.loader.plan import plan
 from tests.layers import by_hand_volumes as by_hand
 from tests.layers.nets import Shape, inputs_text, layer
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from loader.catalog import Catalog, load_catalog
+from decant.loader.catalog import Catalog, load_catalog
 
 ENTRY: dict[str, Any] = {
     "module": "lenet",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from loader.axes import Words, axes_of
-from loader.batch import with_batch
-from loader.graph import Net, net_from_text
-from loader.naming import unique
-from loader.recording import activations
+from decant.loader.axes import Words, axes_of
+from decant.loader.batch import with_batch
+from decant.loader.graph import Net, net_from_text
+from decant.loader.naming import unique
+from decant.loader.recording import activations
 from tests.layers.nets import inputs_text, layer
 from tests.loader.test_codegen import TEXTS, made
 from tests.odd_structures import ODD

@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from loader.batch import filled, fixed_batch, input_shapes, other_steps, refuse_no_classes
-from loader.deploy import deploy, with_shapes
-from loader.errors import UsageError
-from loader.graph import net_from_text
-from loader.plan import outline
+from decant.loader.batch import filled, fixed_batch, input_shapes, other_steps, refuse_no_classes
+from decant.loader.deploy import deploy, with_shapes
+from decant.loader.errors import UsageError
+from decant.loader.graph import net_from_text
+from decant.loader.plan import outline
 from tests.layers.nets import inputs_text, layer
 
 CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip

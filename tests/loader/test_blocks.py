@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from loader import codegen
-from loader.block_names import labels_of, shared_names_of
-from loader.blocks import fold
-from loader.graph import net_from_text
-from loader.layers.rule import Written
-from loader.naming import Names
-from loader.plan import Plan, Step, Value, plan
-from loader.recording import activations
+from decant.loader import codegen
+from decant.loader.block_names import labels_of, shared_names_of
+from decant.loader.blocks import fold
+from decant.loader.graph import net_from_text
+from decant.loader.layers.rule import Written
+from decant.loader.naming import Names
+from decant.loader.plan import Plan, Step, Value, plan
+from decant.loader.recording import activations
 from tests.loader.test_codegen import built, made, picture, tensors
 from tests.random_weights import random_blobs, shapes_of
 from tests.structures import Builder

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from loader.catalog import DEFAULT, Catalog, load_catalog
-from loader.errors import CatalogError, UsageError
+from decant.loader.catalog import DEFAULT, Catalog, load_catalog
+from decant.loader.errors import CatalogError, UsageError
 from tests.loader.small_catalog import ENTRY, entry, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -296,7 +296,9 @@ def test_what_was_read_cannot_be_changed(tmp_path: Path) -> None:
 
 
 def test_the_command_line_loads_no_catalog_to_start() -> None:
-    code = "import pipeline, sys; sys.exit('loader.catalog' in sys.modules)"
+    code = (
+        "import sys; from decant import pipeline; sys.exit('decant.loader.catalog' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -371,7 +373,7 @@ def test_the_published_size_is_that_of_the_parameters_and_a_little(
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_module_has_as_many_parameters_as_the_caffe_net(ours: Catalog, name: str) -> None:
     torch = pytest.importorskip("torch")
-    from loader.zoo import build
+    from decant.loader.zoo import build
 
     model = ours.models[name]
     with torch.device("meta"):

@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import nn
 
-from loader import codegen
-from loader.axes import axes_of
-from loader.codegen import Generated, generate
-from loader.graph import Net, net_from_text
-from loader.loading import module_from_source
-from loader.plan import plan
-from loader.recording import activations
-from loader.tracing import CaffeMap
+from decant.loader import codegen
+from decant.loader.axes import axes_of
+from decant.loader.codegen import Generated, generate
+from decant.loader.graph import Net, net_from_text
+from decant.loader.loading import module_from_source
+from decant.loader.plan import plan
+from decant.loader.recording import activations
+from decant.loader.tracing import CaffeMap
 from tests import definitions
 from tests.layers.nets import inputs_text, layer
 from tests.random_weights import Blobs, random_blobs, shapes_of

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from dumper.dumpfile import Dump, Header, Layer
-from loader import parity
-from loader.tracing import CaffeMap
-from loader.verdict import LayerParity, Parity
+from decant.dumper.dumpfile import Dump, Header, Layer
+from decant.loader import parity
+from decant.loader.tracing import CaffeMap
+from decant.loader.verdict import LayerParity, Parity
 
 HEADER = Header("net", "", "", "caffe", "1.0", True, "")
 Function = Callable[[torch.Tensor], torch.Tensor]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.deploy import deploy
-from loader.errors import BadInput, UsageError
-from loader.graph import Net, net_from_text, outputs
-from loader.plan import BlobShapes
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Net, net_from_text, outputs
+from decant.loader.plan import BlobShapes
 from tests import encode_caffemodel as encode
 
 CONV = 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }'

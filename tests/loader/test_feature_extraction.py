@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from loader import zoo
+from decant.loader import zoo
 
 OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

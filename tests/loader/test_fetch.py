@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from loader.catalog import Catalog
-from loader.errors import DecantError, FetchError
-from loader.fetch import Files, resolve
-from loader.progress import SILENT, Progress
+from decant.loader.catalog import Catalog
+from decant.loader.errors import DecantError, FetchError
+from decant.loader.fetch import Files, resolve
+from decant.loader.progress import SILENT, Progress
 from tests.loader import faulty_server as serve
 from tests.loader.faulty_server import Server
 from tests.loader.small_catalog import catalog_of, digests
@@ -247,8 +247,8 @@ def test_a_complete_part_whose_process_died_is_not_the_end_of_the_mirror(
 
 def _process(catalog: Catalog) -> subprocess.Popen[bytes]:
     code = (
-        "from pathlib import Path; from loader.catalog import load_catalog\n"
-        "from loader.fetch import resolve; from loader.progress import SILENT\n"
+        "from pathlib import Path; from decant.loader.catalog import load_catalog\n"
+        "from decant.loader.fetch import resolve; from decant.loader.progress import SILENT\n"
         f"catalog = load_catalog(Path({str(catalog.path)!r}))\n"
         "print(resolve(catalog.model('tiny'), catalog, SILENT).caffemodel)\n"
     )
@@ -569,7 +569,7 @@ def test_both_files_of_ones_own_need_no_network(tmp_path: Path) -> None:
 def test_labels_that_cannot_be_had_do_not_point_to_a_caffemodel_option(
     server: Server, tmp_path: Path
 ) -> None:
-    from loader.fetch import fetch
+    from decant.loader.fetch import fetch
 
     url = server.on("/labels.txt", serve.status(404))
     catalog = catalog_of(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.errors import BadInput
-from loader.graph import MAX_LAYERS, Net, net_from_text, outputs, owners, read_net
-from loader.schema import unknown_to_caffe
+from decant.loader.errors import BadInput
+from decant.loader.graph import MAX_LAYERS, Net, net_from_text, outputs, owners, read_net
+from decant.loader.schema import unknown_to_caffe
 
 DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 4 } } }\n'
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from loader import listing
-from loader.errors import BadInput, UsageError
-from loader.graph import net_from_text
+from decant.loader import listing
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import net_from_text
 from tests import definitions
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from loader.layers.rule import short
-from loader.prototxt import number
+from decant.loader.layers.rule import short
+from decant.loader.prototxt import number
 from tests.layers.nets import inputs_text, layer
 from tests.loader.test_codegen import made
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from loader.catalog import Catalog
-from loader.errors import DecantError, FetchError
-from loader.fetch import resolve
-from loader.progress import SILENT
+from decant.loader.catalog import Catalog
+from decant.loader.errors import DecantError, FetchError
+from decant.loader.fetch import resolve
+from decant.loader.progress import SILENT
 from tests.loader import faulty_server as serve
 from tests.loader.faulty_server import Server
 from tests.loader.small_catalog import catalog_of, digests, entry, write
@@ -164,8 +164,8 @@ def test_processes_that_record_at_once_lose_nothing(server: Server, tmp_path: Pa
     }
     path = write(tmp_path, models)
     code = (
-        "import sys; from pathlib import Path; from loader.catalog import load_catalog\n"
-        "from loader.fetch import resolve; from loader.progress import SILENT\n"
+        "import sys; from pathlib import Path; from decant.loader.catalog import load_catalog\n"
+        "from decant.loader.fetch import resolve; from decant.loader.progress import SILENT\n"
         "catalog = load_catalog(Path(sys.argv[1]))\n"
         "resolve(catalog.model(sys.argv[2]), catalog, SILENT)\n"
     )

@@ -14,15 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dumper import dumpfile
-from dumper.dumpfile import Dump
-from loader import artifact, parity, safetensors_file
-from loader.errors import ArtifactMissing, BadInput, IntegrityError, MappingError, UsageError
-from loader.layers.rule import same_shape
-from loader.mapping import map_parameters
-from loader.tracing import CaffeMap
-from loader.verdict import Parity
-from loader.zoo import build
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import Dump
+from decant.loader import artifact, parity, safetensors_file
+from decant.loader.errors import ArtifactMissing, BadInput, IntegrityError, MappingError, UsageError
+from decant.loader.layers.rule import same_shape
+from decant.loader.mapping import map_parameters
+from decant.loader.tracing import CaffeMap
+from decant.loader.verdict import Parity
+from decant.loader.zoo import build
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "models/lenet_digits/reference.h5"

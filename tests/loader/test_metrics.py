@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from loader.metrics import cosine, distance, error_of
+from decant.loader.metrics import cosine, distance, error_of
 
 
 def test_by_hand() -> None:

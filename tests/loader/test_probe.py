@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from loader.deploy import deploy
-from loader.errors import BadInput, UsageError
-from loader.graph import net_from_text
-from loader.probe import Spread, choose, make_probe
-from loader.recording import activations
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import net_from_text
+from decant.loader.probe import Spread, choose, make_probe
+from decant.loader.recording import activations
 from tests.layers.nets import Shape, inputs_text, layer
 from tests.loader.test_codegen import built
 from tests.random_weights import random_blobs

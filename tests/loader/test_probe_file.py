@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.errors import BadInput, UsageError
-from loader.graph import Net, net_from_text
-from loader.plan import BlobShapes
-from loader.probe_file import read
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import Net, net_from_text
+from decant.loader.plan import BlobShapes
+from decant.loader.probe_file import read
 from tests.layers.nets import Shape, inputs_text, layer
 
 FC = layer("fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 3 }")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.errors import BadInput, UsageError
-from loader.graph import net_from_text, outputs, owners, read_net
-from loader.probe import make_probe
-from loader.prototxt import Message, integer, parse
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import net_from_text, outputs, owners, read_net
+from decant.loader.probe import make_probe
+from decant.loader.prototxt import Message, integer, parse
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 } } }\n'
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dumper.dumpfile import Dump
-from loader.conversion import reading_of
-from loader.errors import BadInput, UsageError
-from loader.graph import net_from_text
-from loader.reading import STOCK, Asked, Reading, from_json, from_text
+from decant.dumper.dumpfile import Dump
+from decant.loader.conversion import reading_of
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import net_from_text
+from decant.loader.reading import STOCK, Asked, Reading, from_json, from_text
 
 OTHER = Reading("TRAIN", ("deploy", "val"), 2, "aligned", "exact", True)
 

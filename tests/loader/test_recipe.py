@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from loader import labels
-from loader.errors import BadInput, UsageError
-from loader.graph import net_from_text
-from loader.recipe import (
+from decant.loader import labels
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.graph import net_from_text
+from decant.loader.recipe import (
     Recipe,
     crops,
     open_picture,
@@ -23,7 +23,7 @@ from loader.recipe import (
     recover,
     with_mean,
 )
-from loader.transforms import build_transform
+from decant.loader.transforms import build_transform
 from tests import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(4)

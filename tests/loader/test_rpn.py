@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dumper import dumpfile
-from loader.catalog import CatalogReading
-from loader.errors import UsageError
-from loader.graph import net_from_text
-from loader.plan import plan
-from loader.reading import STOCK, Asked, Reading, from_json, from_text
+from decant.dumper import dumpfile
+from decant.loader.catalog import CatalogReading
+from decant.loader.errors import UsageError
+from decant.loader.graph import net_from_text
+from decant.loader.plan import plan
+from decant.loader.reading import STOCK, Asked, Reading, from_json, from_text
 from tests.commands.test_cli import run
 from tests.layers.nets import inputs_text, layer
 from tests.layers.test_forks import FASTER, python

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.codegen import generate
-from loader.graph import net_from_text
-from loader.layers.rule import Written
-from loader.ops import OPS
-from loader.plan import Plan, Step, Value, plan
+from decant.loader.codegen import generate
+from decant.loader.graph import net_from_text
+from decant.loader.layers.rule import Written
+from decant.loader.ops import OPS
+from decant.loader.plan import Plan, Step, Value, plan
 from tests.layers.nets import inputs_text, layer
 from tests.layers.test_forks import FORKS
 from tests.loader.test_codegen import made

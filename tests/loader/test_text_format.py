@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.errors import BadInput
-from loader.prototxt import MAX_DEPTH, Message, integer, parse
+from decant.loader.errors import BadInput
+from decant.loader.prototxt import MAX_DEPTH, Message, integer, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 

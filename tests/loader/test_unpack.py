@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from loader.catalog import Catalog
-from loader.errors import FetchError
-from loader.fetch import resolve
-from loader.progress import SILENT
-from loader.unpack import extract
+from decant.loader.catalog import Catalog
+from decant.loader.errors import FetchError
+from decant.loader.fetch import resolve
+from decant.loader.progress import SILENT
+from decant.loader.unpack import extract
 from tests.loader import faulty_server as serve
 from tests.loader.faulty_server import Server
 from tests.loader.small_catalog import catalog_of, digests

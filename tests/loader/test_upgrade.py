@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dumper.era import V0_TYPES, V1_TYPES
-from loader.errors import BadInput
-from loader.graph import Layer, Net, net_from_text
-from loader.prototxt import Message
+from decant.dumper.era import V0_TYPES, V1_TYPES
+from decant.loader.errors import BadInput
+from decant.loader.graph import Layer, Net, net_from_text
+from decant.loader.prototxt import Message
 
 INPUT = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
 

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from loader.naming import identifier
+from decant.loader.naming import identifier
 from tests.layers.nets import inputs_text, layer
 from tests.loader.test_codegen import TEXTS, made
 from tests.odd_structures import ODD

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from commands.convert import convert
-from loader.reading import NOTHING_ASKED, Asked
+from decant.commands.convert import convert
+from decant.loader.reading import NOTHING_ASKED, Asked
 from tests import encode_caffemodel as encode
 
 Layers = Sequence[tuple[str, str, Sequence[np.ndarray]]]

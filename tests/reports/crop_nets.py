@@ -82,7 +82,7 @@ def ask() -> list[list[int] | str | None]:
     import tempfile
     from pathlib import Path
 
-    from engines.caffe import run_script
+    from decant.engines.caffe import run_script
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from commands import stage_one
-from commands.inputs import Inputs
-from dumper import dumpfile
-from loader.conversion import Conversion, convert
-from loader.progress import SILENT
+from decant.commands import stage_one
+from decant.commands.inputs import Inputs
+from decant.dumper import dumpfile
+from decant.loader.conversion import Conversion, convert
+from decant.loader.progress import SILENT
 
 Shape = tuple[int, ...]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from loader import crop
-from loader.conversion import GENERATED
-from loader.errors import Unsupported
-from loader.graph import Net, net_from_text
-from loader.loading import module_from_source
-from loader.reading import Asked, Reading
+from decant.loader import crop
+from decant.loader.conversion import GENERATED
+from decant.loader.errors import Unsupported
+from decant.loader.graph import Net, net_from_text
+from decant.loader.loading import module_from_source
+from decant.loader.reading import Asked, Reading
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 from tests.reports.crop_nets import nets
 

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from commands.dump import dump as dump_command
-from commands.inspect import inspect
-from commands.load import load as load_command
-from commands.origins import caffe_files
-from engines.weights import WITH_BLOBS
-from loader import artifact
-from loader.catalog import load_catalog
-from loader.deploy import deploy
-from loader.errors import BadInput, Unsupported, UsageError
-from loader.field_numbers import BY_NUMBER
-from loader.from_weights import definition_of
-from loader.graph import INSIDE, Net, net_from_text, read_net
-from loader.listing import read as listing
-from loader.progress import SILENT
-from loader.reading import Asked
-from loader.schema import FIELDS
+from decant.commands.dump import dump as dump_command
+from decant.commands.inspect import inspect
+from decant.commands.load import load as load_command
+from decant.commands.origins import caffe_files
+from decant.engines.weights import WITH_BLOBS
+from decant.loader import artifact
+from decant.loader.catalog import load_catalog
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput, Unsupported, UsageError
+from decant.loader.field_numbers import BY_NUMBER
+from decant.loader.from_weights import definition_of
+from decant.loader.graph import INSIDE, Net, net_from_text, read_net
+from decant.loader.listing import read as listing
+from decant.loader.progress import SILENT
+from decant.loader.reading import Asked
+from decant.loader.schema import FIELDS
 from tests.commands.test_cli import MODEL
 from tests.encode_caffemodel import blob, chunk, number, varint
 from tests.reports.converting import converted, random
@@ -385,7 +385,7 @@ def test_hdf5_weights_hold_none(cases: Path) -> None:
 def test_more_fields_than_any_net_has_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loader.from_weights.MAX_FIELDS", 20)
+    monkeypatch.setattr("decant.loader.from_weights.MAX_FIELDS", 20)
     with pytest.raises(BadInput, match="more than 20 fields"):
         definition_of(write(tmp_path, NET + saved("r", "ReLU", "c", "c")))
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.choose import foreign_to_caffe
-from loader.errors import Unsupported
-from loader.graph import Net, net_from_text
-from loader.prototxt import Message, parse
-from loader.schema import faults
+from decant.engines.choose import foreign_to_caffe
+from decant.loader.errors import Unsupported
+from decant.loader.graph import Net, net_from_text
+from decant.loader.prototxt import Message, parse
+from decant.loader.schema import faults
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 HEAD = input_layer("data", 1, 3, 16, 16)

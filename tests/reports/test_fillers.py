@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.weights import read_weights, with_fillers
-from loader.errors import BadInput
-from loader.fillers import bilinear
-from loader.graph import net_from_text
+from decant.engines.weights import read_weights, with_fillers
+from decant.loader.errors import BadInput
+from decant.loader.fillers import bilinear
+from decant.loader.graph import net_from_text
 from tests import encode_caffemodel as encode
 from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer

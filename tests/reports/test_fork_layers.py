@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from dumper import dumpfile
-from engines import reader
-from engines.job import Job
-from loader.conversion import convert
-from loader.graph import net_from_text
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import reader
+from decant.engines.job import Job
+from decant.loader.conversion import convert
+from decant.loader.graph import net_from_text
+from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
 from tests.layers import by_hand, by_hand_detection
 from tests.layers.nets import inputs_text, layer

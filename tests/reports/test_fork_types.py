@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engines.choose import foreign_to_caffe
-from loader.errors import BadInput, Unsupported
-from loader.forks import V1_TYPES
-from loader.graph import net_from_text
-from loader.reading import Asked, Reading
+from decant.engines.choose import foreign_to_caffe
+from decant.loader.errors import BadInput, Unsupported
+from decant.loader.forks import V1_TYPES
+from decant.loader.graph import net_from_text
+from decant.loader.reading import Asked, Reading
 from tests import encode_caffemodel as encode
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 

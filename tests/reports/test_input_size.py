@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.errors import BadInput
-from loader.fit import refuse_other_input
-from loader.graph import Net, net_from_text, read_net
+from decant.loader.errors import BadInput
+from decant.loader.fit import refuse_other_input
+from decant.loader.graph import Net, net_from_text, read_net
 from tests import encode_caffemodel as encode
 from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer

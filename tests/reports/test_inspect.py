@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.listing import read
+from decant.loader.listing import read
 from tests.layers.nets import inputs_text, layer
 
 FILLERS = "slope_filler { value: 1 } bias_filler { value: 0 } frozen: true momentum: 0.95"

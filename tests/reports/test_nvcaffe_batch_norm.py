@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dumper import dumpfile
-from engines.stand_in import blobs_for, stand_in, told_back
-from engines.weights import blob_shapes, read_weights
-from loader.errors import BadInput
-from loader.graph import net_from_text
-from loader.schema import unknown_to_caffe
+from decant.dumper import dumpfile
+from decant.engines.stand_in import blobs_for, stand_in, told_back
+from decant.engines.weights import blob_shapes, read_weights
+from decant.loader.errors import BadInput
+from decant.loader.graph import net_from_text
+from decant.loader.schema import unknown_to_caffe
 from tests import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import answer, dumped, made, params, random

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumper import caffemodel
-from dumper.caffemodel import CaffemodelError
-from loader.write_caffemodel import write
+from decant.dumper import caffemodel
+from decant.dumper.caffemodel import CaffemodelError
+from decant.loader.write_caffemodel import write
 from tests import encode_caffemodel as encode
 from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer

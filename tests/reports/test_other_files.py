@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from commands.inputs import resolve
-from dumper import caffemodel
-from dumper.caffemodel import CaffemodelError
-from loader.errors import BadInput
-from loader.graph import net_from_text, read_net
-from loader.progress import SILENT
+from decant.commands.inputs import resolve
+from decant.dumper import caffemodel
+from decant.dumper.caffemodel import CaffemodelError
+from decant.loader.errors import BadInput
+from decant.loader.graph import net_from_text, read_net
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 from tests.conftest import CASES
 from tests.reports.pairs import random

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from loader import load
+from decant.loader import load
 from tests.commands.test_cli import run
 from tests.packages import TRAINED, files
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import stage_one
-from commands.add import add
-from commands.dump import dump as dump_command
-from commands.inputs import Inputs, resolve
-from commands.load import load as load_command
-from loader.catalog import load_catalog
-from loader.deploy import deploy
-from loader.errors import BadInput, CatalogError, UsageError
-from loader.graph import net_from_text, outputs, refuse_side_effects
-from loader.loading import module_from_source
-from loader.progress import SILENT
-from loader.reading import STOCK, Asked, Reading
-from loader.schema import unknown_to_caffe
+from decant.commands import stage_one
+from decant.commands.add import add
+from decant.commands.dump import dump as dump_command
+from decant.commands.inputs import Inputs, resolve
+from decant.commands.load import load as load_command
+from decant.loader.catalog import load_catalog
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput, CatalogError, UsageError
+from decant.loader.graph import net_from_text, outputs, refuse_side_effects
+from decant.loader.loading import module_from_source
+from decant.loader.progress import SILENT
+from decant.loader.reading import STOCK, Asked, Reading
+from decant.loader.schema import unknown_to_caffe
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 TRAIN, TEST = "include { phase: TRAIN }", "include { phase: TEST }"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from loader.graph import net_from_text
-from loader.loading import module_from_source
-from loader.reading import Asked, Reading
+from decant.loader.graph import net_from_text
+from decant.loader.loading import module_from_source
+from decant.loader.reading import Asked, Reading
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 SIZES = "min_size: 45.6 max_size: 49.2"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from engines import caffe
-from engines.container import Ended, Run
-from engines.job import Job
-from loader.errors import BadInput, Unsupported
+from decant.engines import caffe
+from decant.engines.container import Ended, Run
+from decant.engines.job import Job
+from decant.loader.errors import BadInput, Unsupported
 from tests import encode_caffemodel as encode
 from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dumper import dumpfile
-from engines import reader
-from engines.job import Job
-from loader.conversion import Conversion, convert
-from loader.deploy import deploy
-from loader.errors import BadInput
-from loader.graph import net_from_text, read_net
-from loader.progress import SILENT
+from decant.dumper import dumpfile
+from decant.engines import reader
+from decant.engines.job import Job
+from decant.loader.conversion import Conversion, convert
+from decant.loader.deploy import deploy
+from decant.loader.errors import BadInput
+from decant.loader.graph import net_from_text, read_net
+from decant.loader.progress import SILENT
 from tests import encode_caffemodel as encode
 from tests.layers.by_hand_volumes import conv3d, pool3d
 from tests.layers.nets import Shape, inputs_text, layer

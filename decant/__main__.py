@@ -1,0 +1,5 @@
+"""`python -m decant`: the command line."""
+
+from decant.pipeline import main
+
+main()

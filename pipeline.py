@@ -17,7 +17,6 @@ from decant.loader.reading import Asked
 app = typer.Typer(
     name="decant",
     help="Move Caffe models into PyTorch, and prove it.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -73,6 +72,24 @@ Mean = Annotated[
 ]
 Labels = Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")]
 NoParity = Annotated[bool, typer.Option("--no-parity", help="Parameters only, no probe run.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from decant import __version__
+
+        typer.echo(f"decant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
+    """Move Caffe models into PyTorch, and prove it."""
 
 
 @app.command()

@@ -125,7 +125,7 @@ def _sizes(
     sequences = list(_sequences(net, base))
     own = any(shape[: len(steps)] == steps for steps in sequences for shape in shapes.values())
     # of a fork's, the sequences may be the columns of pictures
-    if own or any(layer.type in RECURRENT for layer in net.layers):
+    if sequences and (own or any(layer.type in RECURRENT for layer in net.layers)):
         for axis, letter in zip(range(len(sequences[0])), "TN", strict=False):
             size = sequences[0][axis]
             yield letter, size, _with_axis(shapes, sequences[0], axis)

@@ -135,6 +135,14 @@ def test_the_steps_of_a_forks_lstm(given: tuple[int, ...], param: str, data: str
     assert inputs == {"x": data} and tops["r"] == top
 
 
+def test_a_recurrent_layer_whose_shape_nobody_knows() -> None:
+    """Refused by its own rule; the rest of the net has its letters."""
+    text = inputs_text({"data": (2, 4, 6, 6)}) + layer("r", "ReLU", ["data"], ["r"])
+    text += layer("l", "LSTM", ["r"], ["l"], "recurrent_param { num_output: 3 }")
+    net = net_from_text(text, "net")
+    assert axes_of(net, shapes_of(net)).tops["r"] == [("N", "4", "6", "6")]
+
+
 def test_the_columns_of_pictures_are_not_their_number() -> None:
     text = inputs_text({"data": (1, 4, 6)})
     text += layer("t", "Transpose", ["data"], ["t"], "transpose_param { dim: 2 dim: 0 dim: 1 }")

@@ -255,7 +255,8 @@ class _Isolated:
             return np.zeros(len(channels(self.caffe)))
         exact = self._of(self.sides.exact_alone)
         drawn = (self._of(noisy) for noisy in self.sides.noisy_alone)
-        return np.max([_moved(sample, exact) for sample in (self.mine, *drawn)], 0)
+        found: np.ndarray = np.max([_moved(sample, exact) for sample in (self.mine, *drawn)], 0)
+        return found
 
     def _of(self, alone: Alone) -> np.ndarray:
         return _numbers(alone.tops(self.place.name)[self.number])
@@ -346,7 +347,8 @@ def channels(array: np.ndarray) -> np.ndarray:
 
 def _largest(rows: np.ndarray) -> np.ndarray:
     """Of each row, of what is finite: |x|."""
-    return np.abs(np.where(np.isfinite(rows), rows, 0)).max(1, initial=0).astype(np.float64)
+    found = np.abs(np.where(np.isfinite(rows), rows, 0)).max(1, initial=0)
+    return np.asarray(found, np.float64)
 
 
 def _numbers(value: torch.Tensor) -> np.ndarray:

@@ -33,7 +33,10 @@ CHANNEL_BOUND, CHANNEL_SIZE = 1e-4, 16
 LARGEST = float(np.finfo(np.float32).max)
 
 # Their values are choices between numbers: rounding before them may turn a near tie.
-DISCRETE = {"ArgMax", "Threshold", "DetectionOutput", "Proposal", "Filter"}
+DISCRETE = {
+    "ArgMax", "Threshold", "Filter", "DetectionOutput", "YoloDetectionOutput", "Yolov3DetectionOutput",
+    "Proposal", "ProposalLayer",
+}  # fmt: skip
 # Of these, those that compute nothing beside their choice.
 CHOICES = {"ArgMax", "Threshold", "Filter"}
 
@@ -144,7 +147,8 @@ class Comparison:
         restart = False
         for number, result in enumerate(results):
             caffe = np.asarray(layer.activations[number])
-            discrete = layer.type in DISCRETE or (layer.type == "Pooling" and number == 1)
+            kind = place.fields.message("python_param").text("layer", layer.type)
+            discrete = kind in DISCRETE or (layer.type == "Pooling" and number == 1)
             isolated = _Isolated(sides, place, number, caffe, _numbers(alone[number]), discrete)
             own = isolated.judge(result)
             end = _EndToEnd(

@@ -281,7 +281,17 @@ def test_a_choice_is_one_to_the_last_place(kind: str) -> None:
     assert one(kind, lambda x: x * 1.0, x, x).verdict == "passed"
 
 
-def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe() -> None:
+@pytest.mark.parametrize(
+    ("kind", "param"),
+    [
+        ("Threshold", ""),
+        ("Yolov3DetectionOutput", ""),
+        ("Python", 'python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" }'),
+    ],
+)
+def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe(
+    kind: str, param: str
+) -> None:
     def above(x: torch.Tensor) -> torch.Tensor:
         return (x > 0.5).to(x.dtype)
 
@@ -293,13 +303,13 @@ def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe() -> N
     turned = np.nextafter(first, np.float32(9))
     second = (turned > 0.5).astype(np.float32)
     found = measured(
-        [half, above, by_two], x, [turned, second, second * 2], ["Power", "Threshold", "Power"]
+        [half, above, by_two], x, [turned, second, second * 2], ["Power", kind, "Power"], param
     )
     assert [layer.verdict for layer in found.layers] == ["passed"] * 3
     assert "near tie" in found.layers[1].reason
     assert found.layers[2].error == 0
     wrong = measured(
-        [half, above, by_two], x, [turned, 1 - second, second * 2], ["Power", "Threshold", "Power"]
+        [half, above, by_two], x, [turned, 1 - second, second * 2], ["Power", kind, "Power"], param
     )
     assert wrong.layers[1].verdict == "failed"
 

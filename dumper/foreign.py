@@ -57,6 +57,8 @@ _OF_DOWNLOADS = ("page", "pointer", "conflict", "JSON", "zero bytes")
 
 
 def _instead(what: str) -> str:
+    if "git-lfs" in what:
+        return "get the file itself: git lfs pull"
     if any(word in what for word in _OF_DOWNLOADS):
         return "get it again"
     if "archive" in what:
@@ -198,7 +200,10 @@ def _protobuf(data: mmap.mmap) -> Found:
     if _is_core_ml(message):
         return "a Core ML model", _MADE_OF
     if _is_blob(message):
-        return "a mean file (.binaryproto)", f"{WEIGHTS}; a mean goes with --mean"
+        return (
+            "a mean file (.binaryproto)",
+            f"{WEIGHTS}; a mean goes with --mean of add, classify or report",
+        )
     return _solver_state(message) or _caffe2(message)
 
 

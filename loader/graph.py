@@ -270,7 +270,8 @@ def check_connections(net: Net, hints: Callable[[str], list[str]] | None = None)
                 wrong.append(f"line {layer.line}: layer {layer.name!r} makes {top!r} a second time")
             made.add(top)
     if wrong:
-        raise BadInput(f"{net.file}: {wrong[0]}; Caffe refuses this net", wrong)
+        advice = "; give --prototxt FILE" if net.text.startswith(INSIDE) else ""
+        raise BadInput(f"{net.file}: {wrong[0]}; Caffe refuses this net{advice}", wrong)
 
 
 def _miscounted(layer: Layer) -> list[str]:

@@ -226,6 +226,7 @@ DEFINITIONS = {
     ),
     "solver without a net": (b"base_lr: 0.01 max_iter: 5", "a solver's settings"),
     "nothing": (b'name: "x"', "no layers at TEST"),
+    "an empty file": (b" \n", "the file is empty; give the net's definition"),
 }  # fmt: skip
 
 
@@ -252,3 +253,26 @@ def test_exchanged_files_are_told(tmp_path: Path) -> None:
     ):
         resolve(None, weights, text, None, None, SILENT)
     assert resolve(None, text, weights, None, None, SILENT).caffemodel == weights
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page; get it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\x80\x02}q\0.", "a pickle; give the .caffemodel"),
+        (b"\x93NUMPY\x01\0", r"a NumPy array \(a mean\?\); give the .caffemodel"),
+        (b"\x89PNG\r\n", "a picture; give the .caffemodel"),
+    ],
+)
+def test_only_what_went_wrong_on_its_way_is_to_be_got_again(
+    content: bytes, advice: str, tmp_path: Path
+) -> None:
+    (tmp_path / "net.caffemodel").write_bytes(content)
+    with pytest.raises(CaffemodelError, match=advice):
+        caffemodel.read(tmp_path / "net.caffemodel")
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="a folder; give the path of a file"):
+        resolve(None, None, tmp_path, None, None, SILENT)

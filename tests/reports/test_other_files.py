@@ -226,7 +226,7 @@ DEFINITIONS = {
     ),
     "solver without a net": (b"base_lr: 0.01 max_iter: 5", "a solver's settings"),
     "nothing": (b'name: "x"', "no layers at TEST"),
-    "an empty file": (b" \n", "the file is empty; give the net's definition"),
+    "an empty file": (b" \n", "the file is empty: no layers; give the net's definition"),
 }  # fmt: skip
 
 

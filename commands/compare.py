@@ -38,7 +38,7 @@ def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool)
                 f"{row.cosine:.7f}" if row.cosine == row.cosine else "",
                 f"{row.cosine_relu:.7f}" if row.cosine_relu == row.cosine_relu else "",
                 _number(row.isolated),
-                row.reason or ("" if row.error <= bound else "differs"),
+                _verdict(row, bound),
             )
             for row in found.rows
         ]
@@ -50,14 +50,25 @@ def compare(*, one: Path, other: Path, bound: float, device: str, as_json: bool)
         alone = ""
         if first.isolated <= bound:
             alone = "; alone on Caffe's own input it agrees, so the error came with its input"
-        wrong = [row for row in found.rows if row.reason or not row.error <= bound]
+        wrong = found.wrong
         raise ParityError(
             f"layer {first.layer!r} is the first of {len(wrong)} that differ: {about}{alone}",
             [f"layer {row.layer!r}: {row.reason or f'error {row.error:.1e}'}" for row in wrong],
         )
     if not as_json:
         apart = f"; {len(found.missing)} layers are on one side only" if found.missing else ""
-        print(f"{len(found.rows)} tops agree within {bound:.0e} of their largest values{apart}")
+        explained = sum(bool(_verdict(row, bound)) for row in found.rows)
+        but = f", {explained} of them but for what parity explains" if explained else ""
+        print(
+            f"{len(found.rows)} tops agree within {bound:.0e} of their largest values{but}{apart}"
+        )
+
+
+def _verdict(row: comparing.Row, bound: float) -> str:
+    """Nothing for a row within the bound."""
+    if row.error <= bound and not row.reason:
+        return ""
+    return row.explained or row.reason or "differs"
 
 
 def _plain(row: comparing.Row) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def resolve(
     """Find or fetch the files; no MODEL and no file means the bundled model."""
     for file in (prototxt, caffemodel):
         if file is not None and not file.is_file():
-            raise BadInput(f"{file}: no such file; give the path of an existing one")
+            what = "a folder" if file.is_dir() else "no such file"
+            raise BadInput(f"{file}: {what}; give the path of a file")
     if prototxt is not None and caffemodel is not None:
         refuse_exchanged(prototxt, caffemodel)
     if model is None and prototxt is not None:

@@ -103,7 +103,7 @@ def run(
     if check:
         check(job, net, known)
     stood = job.for_caffe()
-    choice = choose(engine, stood.net if stood else net, foreign)
+    choice = choose(engine, stood.net if stood else net, foreign, stood.left if stood else ())
     progress.note(f"engine {choice.name}: {choice.reason}")
     if not foreign:
         refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})

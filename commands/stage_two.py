@@ -165,7 +165,8 @@ def _without_activations(
     net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]
     blobs = {layer.name: [array.shape for array in layer.params] for layer in dump.layers}
-    foreign = foreign_to_caffe(stand_in(net, blobs).net, plugged)
+    stood = stand_in(net, blobs)
+    foreign = [*foreign_to_caffe(stood.net, plugged), *stood.left]
     if foreign:
         return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
     return "the embedded reader has no activations; with a Docker engine, --engine caffe has"

@@ -46,10 +46,38 @@ def describe(path: Path, data: mmap.mmap, start: bytes) -> Found:
     found = _zip(data, start) or _by_header(data, start) or _protobuf(data) or _openvino(path)
     if found:
         return found
-    what = "" if _begins_like_a_net(start) else looks_like(start)
+    what = "" if _begins_like_a_net(start) else looks_like(start) or _text(start)
     if what == "a prototxt":
         return what, f"it is the net's definition (--prototxt): {WEIGHTS} here"
-    return (what, "get it again") if what else None
+    return (what, _instead(what)) if what else None
+
+
+# what a download leaves in place of a file
+_OF_DOWNLOADS = ("page", "pointer", "conflict", "JSON", "zero bytes")
+
+
+def _instead(what: str) -> str:
+    if "git-lfs" in what:
+        return "get the file itself: git lfs pull"
+    if any(word in what for word in _OF_DOWNLOADS):
+        return "get it again"
+    if "archive" in what:
+        return WEIGHTS + " that is inside"
+    return _MADE_OF if what.endswith((".cfg)", ".param)")) else WEIGHTS
+
+
+# SolverParameter (caffe.proto): fields that a net has not
+_OF_SOLVER = re.compile(
+    rb"^\s*(net|train_net|base_lr|lr_policy|max_iter|snapshot_prefix)\s*:", re.M
+)
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+def _text(start: bytes) -> str:
+    """Several lines without a control character: labels, settings, a log."""
+    if _CONTROL.search(start) or b"\n" not in start.strip():
+        return ""
+    return "a solver's settings (solver.prototxt)" if _OF_SOLVER.search(start) else "a text"
 
 
 def _begins_like_a_net(start: bytes) -> bool:
@@ -172,7 +200,10 @@ def _protobuf(data: mmap.mmap) -> Found:
     if _is_core_ml(message):
         return "a Core ML model", _MADE_OF
     if _is_blob(message):
-        return "a mean file (.binaryproto)", f"{WEIGHTS}; a mean goes with --mean"
+        return (
+            "a mean file (.binaryproto)",
+            f"{WEIGHTS}; a mean goes with --mean of add, classify or report",
+        )
     return _solver_state(message) or _caffe2(message)
 
 

@@ -24,6 +24,7 @@ from decant.engines.stand_in import StandIn, blobs_for, told_back
 from decant.engines.weights import Weights
 from decant.loader.errors import BadInput, EngineError, IntegrityError, Unsupported
 from decant.loader.progress import Progress
+from decant.loader.stock_bytes import stock_parses
 from decant.loader.write_caffemodel import write
 
 if TYPE_CHECKING:
@@ -172,12 +173,19 @@ class _Given:
 def _given(job: Job, folder: Path) -> _Given:
     """A copy of the weights in `folder`, where stock Caffe does not read them as they are."""
     weights, stood, path = job.read_weights(), job.for_caffe(), job.caffemodel
-    if weights is not None and (weights.raw or weights.rewritten or (stood and stood.added)):
+    if weights is not None and path is not None and _needs_copy(weights, stood, path):
         path = folder / "float32.caffemodel"
         layers = blobs_for(stood, weights) if stood else weights.model.layers
         write(path, weights.model.name, layers)
         _refuse_size(path, job.caffemodel, " as float32")
     return _Given(path, stood)
+
+
+def _needs_copy(weights: Weights, stood: StandIn | None, path: Path) -> bool:
+    """Whether the layers get other blobs than Caffe would read in the file, if it reads it at all."""
+    if weights.raw or weights.rewritten or (stood and stood.added):
+        return True
+    return weights.model.era != "hdf5" and path.stat().st_size > 0 and not stock_parses(path)
 
 
 def _refuse_size(path: Path | None, told: Path | None, how: str = "") -> None:

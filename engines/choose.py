@@ -22,16 +22,19 @@ class Choice:
     reason: str
 
 
-def choose(wanted: str, net: Net, plugged: Sequence[Layer] = ()) -> Choice:
+def choose(
+    wanted: str, net: Net, plugged: Sequence[Layer] = (), blobs: Sequence[str] = ()
+) -> Choice:
     """Decide. Raises Unsupported if Caffe is asked for and cannot parse the net.
 
-    `plugged`: layers that a user's own plugin computes; there is no Caffe that could.
+    `plugged`: layers that a user's own plugin computes; there is no Caffe that could. `blobs`: a line
+    for each layer whose blobs Caffe does not take.
     """
     if wanted not in ENGINES:
         raise UsageError(f"--engine {wanted!r}: one of {', '.join(ENGINES)}")
     if wanted == "reader":
         return Choice("reader", "asked for; parameters only, no activations")
-    foreign = foreign_to_caffe(net, plugged)
+    foreign = [*foreign_to_caffe(net, plugged), *blobs]
     if wanted == "caffe":
         if foreign:
             raise Unsupported(

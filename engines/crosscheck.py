@@ -44,13 +44,15 @@ def check_names(
     return wrong
 
 
-def refuse(path: object, wrong: list[str]) -> None:
-    """Raise BadInput with all of them."""
-    if wrong:
+def refuse(path: object, wrong: Sequence[str], strangers: Sequence[str]) -> None:
+    """Raise BadInput with all of them; `strangers`: layers of the file, which may be left out."""
+    found = [*wrong, *strangers]
+    leave = ", or name what may be left out: --ignore-layer NAME (ignored_layers in a catalog)"
+    if found:
         raise BadInput(
-            f"{path}: does not fit the net: {wrong[0]}; give the prototxt it was trained with, or "
-            "name what may be left out: --ignore-layer NAME (ignored_layers in a catalog)",
-            wrong,
+            f"{path}: does not fit the net: {found[0]}; give the prototxt it was trained with"
+            + (leave if strangers else ""),
+            found,
         )
 
 
@@ -66,7 +68,7 @@ def crosscheck(
     Raises BadInput (names) or IntegrityError (bits).
     """
     holders = [layer.name for layer in dump.layers if layer.params]
-    refuse(model.path, check_names(model, holders, ignored, left_out))
+    refuse(model.path, [], check_names(model, holders, ignored, left_out))
     sources = model.by_name()
     # the file may have a shared blob with any of those that share it
     shared = {owner for layer in dump.layers for owner in layer.owners if owner is not None}

@@ -17,6 +17,7 @@ from decant.engines.crosscheck import check_names, refuse, same_bits
 from decant.engines.job import Job, StageOne
 from decant.engines.weights import Weights, always_has_blobs
 from decant.loader.errors import BadInput
+from decant.loader.fillers import at_random
 from decant.loader.graph import Layer, Net, owners, read_net
 from decant.loader.progress import Progress
 
@@ -79,6 +80,14 @@ def parameters(net: Net, job: Job, finite: bool = True) -> list[Sequence[np.ndar
     return [layer.params for layer in assemble(net, weights, job, finite)]
 
 
+def _without_weights(layer: Layer) -> str:
+    random = at_random(layer)
+    filled = f" (Caffe fills it at random: {random})" if random else ""
+    return (
+        f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file{filled}"
+    )
+
+
 def assemble(
     net: Net, weights: Weights | None, job: Job, finite: bool = True
 ) -> list[dumpfile.Layer]:
@@ -91,6 +100,7 @@ def assemble(
     shared = owners(net)
     layers: list[dumpfile.Layer] = []
     wrong, lacking = _duplicates(net, sources), set()
+    strangers: list[str] = []
     for index, layer in enumerate(net.layers):
         record = dumpfile.Layer(layer.name, layer.type, list(layer.bottoms), list(layer.tops))
         lent = {number: owner for (at, number), owner in shared.items() if at == index}
@@ -103,9 +113,7 @@ def assemble(
         if not blobs and not lent:
             if always_has_blobs(layer):
                 lacking.add(layer.name)
-                wrong.append(
-                    f"line {layer.line}: layer {layer.name!r} ({layer.type}) has no weights in the file"
-                )
+                wrong.append(_without_weights(layer))
             continue
         found = _fill(record, layer, blobs, lent, layers)
         if not found:
@@ -122,13 +130,13 @@ def assemble(
         )
     if model is not None:
         places = {x.name for x in layers if x.params} | lacking
-        wrong += check_names(model, places, job.ignored_layers, net.left_out)
+        strangers = check_names(model, places, job.ignored_layers, net.left_out)
         wrong += _different_copies(layers)
         strange = _not_finite(layers) if finite else []
-        if strange and not wrong:
+        if strange and not wrong and not strangers:
             raise BadInput(f"{job.caffemodel}: {strange[0]}; take another snapshot", strange)
         wrong += strange
-    refuse(job.caffemodel or job.prototxt, wrong)
+    refuse(job.caffemodel or job.prototxt, wrong, strangers)
     return layers
 
 

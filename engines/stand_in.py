@@ -21,20 +21,30 @@ from decant.loader.prototxt import Field, Message
 
 @dataclass(frozen=True)
 class StandIn:
-    """`net`: what Caffe is to run. `added`: a Scale -> the BatchNorm whose second half it is."""
+    """`net`: what Caffe is to run. `added`: a Scale -> the BatchNorm whose second half it is.
+
+    `left`: a line for each layer that Caffe would need a stand-in for, and has none.
+    """
 
     net: Net
     added: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
 
 def stand_in(net: Net, shapes: Mapping[str, Sequence[Shape]]) -> StandIn:
     """`net` itself where nothing has to stand in. `shapes`: of each layer's blobs, by its name."""
     layers: list[Layer] = []
     added: dict[str, str] = {}
+    left: list[str] = []
     taken = {layer.name for layer in net.layers}
     for layer in net.layers:
-        if not _in_two(layer, shapes.get(layer.name, ())):
+        if not _is_five(layer, shapes.get(layer.name, ())):
             layers.append(layer)
+            continue
+        # what shares its blobs would have to be split in two as well
+        if any(layer.param_names):
+            layers.append(layer)
+            left.append(f"line {layer.line}: layer {layer.name!r}: five blobs (NVCaffe), shared")
             continue
         name = layer.name + "/scale_bias"
         while name in taken:
@@ -43,15 +53,14 @@ def stand_in(net: Net, shapes: Mapping[str, Sequence[Shape]]) -> StandIn:
         added[name] = layer.name
         layers += [_statistics(layer), _scale(layer, name)]
     if not added:
-        return StandIn(net)
+        return StandIn(net, left=tuple(left))
     changed = replace(net, layers=tuple(layers))
-    return StandIn(replace(changed, run_text=rendered(changed)), added)
+    return StandIn(replace(changed, run_text=rendered(changed)), added, tuple(left))
 
 
-def _in_two(layer: Layer, shapes: Sequence[Shape]) -> bool:
-    """Whether it is NVCaffe's; not where other layers share its blobs."""
-    five = layer.type == "BatchNorm" and nvcaffe.order(shapes) is not None
-    return five and not any(layer.param_names)
+def _is_five(layer: Layer, shapes: Sequence[Shape]) -> bool:
+    """Whether it is NVCaffe's."""
+    return layer.type == "BatchNorm" and nvcaffe.order(shapes) is not None
 
 
 def _statistics(layer: Layer) -> Layer:

@@ -122,13 +122,11 @@ def _sizes(
     net: Net, shapes: Mapping[str, Shape], base: Outline
 ) -> Iterator[tuple[str, int, dict[str, Shape]]]:
     """(letter, its size, the inputs with another one)."""
-    sequences = [
-        tops[0][:2]
-        for layer, tops in zip(net.layers, base.tops.values(), strict=True)
-        if layer.type in RECURRENT and tops and tops[0]
-    ]
-    if sequences:
-        for axis, letter in enumerate("TN"):
+    sequences = list(_sequences(net, base))
+    own = any(shape[: len(steps)] == steps for steps in sequences for shape in shapes.values())
+    # of a fork's, the sequences may be the columns of pictures
+    if sequences and (own or any(layer.type in RECURRENT for layer in net.layers)):
+        for axis, letter in zip(range(len(sequences[0])), "TN", strict=False):
             size = sequences[0][axis]
             yield letter, size, _with_axis(shapes, sequences[0], axis)
         return
@@ -139,11 +137,22 @@ def _sizes(
         yield "N", batch, with_batch(shapes, batch, _other(batch))
 
 
+def _sequences(net: Net, base: Outline) -> Iterator[Shape]:
+    """Steps and sequences of each recurrent layer; of a fork's Lstm of one sequence the steps alone."""
+    for layer, tops in zip(net.layers, base.tops.values(), strict=True):
+        if not tops or not tops[0] or layer.type not in (*RECURRENT, "Lstm"):
+            continue
+        if layer.type in RECURRENT or len(tops[0]) > 2:
+            yield tops[0][:2]
+        elif layer.fields.message("lstm_param").text("batch_size", "1") == "1":
+            yield tops[0][:1]
+
+
 def _with_axis(shapes: Mapping[str, Shape], sequence: Shape, axis: int) -> dict[str, Shape]:
     """Inputs that are steps x sequences x ..., with another number of one of them."""
     return {
         name: (*shape[:axis], _other(shape[axis]), *shape[axis + 1 :])
-        if shape[:2] == sequence
+        if shape[: len(sequence)] == sequence
         else shape
         for name, shape in shapes.items()
     }

@@ -5,7 +5,8 @@
 - Its class: after the word in that name (`Inception`, `Fire`), else after what it is:
   `Branch` where the uses share parameters; `Depthwise`; and by what closes it,
   `PyramidPooling`, `Dense`, `Branches` (concatenated), `Hourglass`, `Residual` (added),
-  `Maxout` (the larger one), `Gated` (multiplied). A second one of the same name is `Residual2`.
+  `Maxout` (the larger one), `Gated` (multiplied). A second one of the same name is `Residual2`,
+  as is one whose name Python or the file itself has already.
 - Blocks that are one module: `branch`, with what marks each one's layers (`branch_p`).
 - Inside: a layer is called by its own name without the block's, or as all uses of it are called
   alike, else by its type and a number.

@@ -7,6 +7,8 @@ stay as they are: what repeats must join branches, fork, or hold a depthwise con
 
 from __future__ import annotations
 
+import builtins
+import keyword
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -26,7 +28,7 @@ from decant.loader.block_names import (
 from decant.loader.choice import chosen
 from decant.loader.constructor import parse_call
 from decant.loader.naming import Names, identifier
-from decant.loader.ops import OPS
+from decant.loader.ops import OPS, imports, sources
 from decant.loader.plan import Plan, Step, Value
 from decant.loader.repeats import LEAST_OF_SEVERAL, saved, several, single, tied
 from decant.loader.units import Block, BlockClass, Unit, steps_of, token
@@ -312,6 +314,8 @@ def places_of(of: BlockClass, path: str) -> Iterator[str]:
 
 
 def _classes(steps: Sequence[Step]) -> set[str]:
-    """Names that stand in the file already: ops, and plugins' classes."""
+    """Names that a class must not have: ops, plugins' classes, what is imported, Python's own."""
     callees = {parse_call(step.written.module).callee for step in steps}
-    return {"Model", "OrderedDict", *OPS, *callees}
+    imported = imports(sources({op for step in steps for op in step.written.ops})).values()
+    python = {*keyword.kwlist, *dir(builtins)}
+    return {"Model", "OrderedDict", *OPS, *callees, *python}.union(*imported)

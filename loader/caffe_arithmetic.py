@@ -36,13 +36,36 @@ def drifting(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(what Caffe may make of a layer that keeps a running sum, what the formula makes of it).
 
-    Nothing for other types. An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what
+    Nothing for other types.
+    """
+    if kind == "LRN":
+        yield from _lrn(fields, bottom)
+    if kind == "Pooling":
+        yield from _means(fields, bottom)
+
+
+def _means(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of a whole plane, pooling_layer.cpp adds one value after the other: half a million drift by 2e-5.
+
+    torch does so for windows, not for means.
+    """
+    param = fields.message("pooling_param")
+    if param.boolean("global_pooling") and param.text("pool") in ("AVE", "1"):
+        values = bottom.reshape(*bottom.shape[:2], -1)
+        total = np.cumsum(values, 2, np.float32)[..., -1]
+        shape = (*bottom.shape[:2], *[1] * (bottom.ndim - 2))
+        exact = values.mean(2, dtype=np.float64)
+        yield (total / np.float32(values.shape[2])).reshape(shape), exact.reshape(shape)
+
+
+def _lrn(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what
     enters its window and takes away what leaves it, so that large values leave their rounding behind:
     9e-3 of the largest value for inputs to 100,000. First with fused multiply-add, as OpenBLAS has it
     where the processor does; then without. The formula in float64.
     """
     param = fields.message("lrn_param")
-    if kind != "LRN" or param.text("norm_region") in ("WITHIN_CHANNEL", "1"):
+    if param.text("norm_region") in ("WITHIN_CHANNEL", "1"):
         return
     size = param.integer("local_size", 5)
     alpha, beta, k = (

@@ -20,6 +20,7 @@ from decant.loader import artifact
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.metrics import cosine, distance
 from decant.loader.naming import unique
+from decant.loader.verdict import BOUND, LayerParity
 
 Tops = dict[str, list[np.ndarray]]
 
@@ -40,7 +41,10 @@ class Side:
 
 @dataclass
 class Row:
-    """One top of both sides; NaN stands for "not computed"."""
+    """One top of both sides; NaN stands for "not computed".
+
+    `explained`: why the error is none, where one side is Caffe's dump and the other an artifact.
+    """
 
     layer: str
     type: str
@@ -52,6 +56,7 @@ class Row:
     cosine_relu: float = math.nan
     isolated: float = math.nan
     reason: str = ""
+    explained: str = ""
 
 
 @dataclass
@@ -63,9 +68,18 @@ class Compared:
     bound: float
 
     @property
+    def wrong(self) -> list[Row]:
+        """Those that diverge, in the order of the second side."""
+        return [row for row in _beyond(self.rows, self.bound) if not row.explained]
+
+    @property
     def first(self) -> Row | None:
-        """The first diverging layer, in the order of the second side."""
-        return next((row for row in self.rows if row.reason or not row.error <= self.bound), None)
+        """The first of `wrong`."""
+        return next(iter(self.wrong), None)
+
+
+def _beyond(rows: Iterable[Row], bound: float) -> list[Row]:
+    return [row for row in rows if row.reason or not row.error <= bound]
 
 
 def open_side(path: Path) -> Side:
@@ -146,6 +160,8 @@ def compare(one: Side, other: Side, bound: float, device: str = "cpu") -> Compar
             rows += _rows(name, kind, mine, theirs)
     if not rows:
         raise UsageError(f"{one.path} and {other.path} have no layer in common")
+    if bound >= BOUND and _beyond(rows, bound):
+        _explain(rows, one, other, device)
     there, here = set(theirs.names), set(mine.names)
     missing = [name for name in (*mine.names, *theirs.names) if (name in here) != (name in there)]
     return Compared(rows, missing, bound)
@@ -248,6 +264,28 @@ def _rows(name: str, kind: str, mine: _Layers, theirs: _Layers) -> list[Row]:
             by = distance(alone[number], caffe[number])
             row.isolated = math.inf if by.reason else by.error
     return rows
+
+
+def _explain(rows: Sequence[Row], one: Side, other: Side, device: str) -> None:
+    """What parity says of an artifact beside Caffe's dump: rounding, a near tie, or Caffe's own sums."""
+    sides = {side.kind: side.path for side in (one, other)}
+    if set(sides) != {"artifact", "dump"}:
+        return
+    from decant.loader.loading import load
+    from decant.loader.parity import measure
+
+    model, _ = load(sides["artifact"].resolve())
+    found: dict[str, list[LayerParity]] = {}
+    for layer in measure(
+        dumpfile.read(sides["dump"]), model, model.__dict__["caffe_map"], device
+    ).layers:
+        found.setdefault(layer.layer, []).append(layer)
+    for row in rows:
+        verdicts = found.get(row.layer, [])[row.top : row.top + 1]
+        if verdicts and verdicts[0].verdict in ("passed", "ill-conditioned"):
+            row.explained = (
+                verdicts[0].reason or "fed with Caffe's values of the layers before, it agrees"
+            )
 
 
 def _fill(row: Row, mine: np.ndarray, reference: np.ndarray) -> None:

@@ -33,7 +33,12 @@ CHANNEL_BOUND, CHANNEL_SIZE = 1e-4, 16
 LARGEST = float(np.finfo(np.float32).max)
 
 # Their values are choices between numbers: rounding before them may turn a near tie.
-DISCRETE = {"ArgMax", "Threshold", "DetectionOutput", "Proposal", "Filter"}
+DISCRETE = {
+    "ArgMax", "Threshold", "Filter", "DetectionOutput", "YoloDetectionOutput", "Yolov3DetectionOutput",
+    "Proposal", "ProposalLayer",
+}  # fmt: skip
+# Of these, those that compute nothing beside their choice.
+CHOICES = {"ArgMax", "Threshold", "Filter"}
 
 
 @dataclass
@@ -41,7 +46,7 @@ class Sides:
     """One net, computed in several ways, each as far as the layer that is looked at.
 
     `ours` in float32, `exact` in float64, `noisy` in float32 with every value moved by a rounding;
-    `alone` and `exact_alone`: each layer by itself, fed by Caffe, in float32 and in float64.
+    `alone`, `exact_alone`, `noisy_alone`: each layer by itself, fed by Caffe, in the same ways.
     """
 
     ours: Run
@@ -49,6 +54,7 @@ class Sides:
     noisy: Sequence[Run]
     alone: Alone
     exact_alone: Alone
+    noisy_alone: Sequence[Alone]
 
     def runs(self) -> Sequence[Run]:
         """Those that go on from layer to layer."""
@@ -141,7 +147,8 @@ class Comparison:
         restart = False
         for number, result in enumerate(results):
             caffe = np.asarray(layer.activations[number])
-            discrete = layer.type in DISCRETE or (layer.type == "Pooling" and number == 1)
+            kind = place.fields.message("python_param").text("layer", layer.type)
+            discrete = kind in DISCRETE or (layer.type == "Pooling" and number == 1)
             isolated = _Isolated(sides, place, number, caffe, _numbers(alone[number]), discrete)
             own = isolated.judge(result)
             end = _EndToEnd(
@@ -176,12 +183,22 @@ class _Isolated:
         if found.reason:
             fail(result, f"fed with Caffe's own input: {found.reason}")
             return False
-        if found.error <= BOUND:
-            self._channels(result)
+        if found.max_abs and self._to_the_bit():
+            fail(result, _too_far(found.error, 0.0) + ": it only picks or moves values")
             return False
-        self.beside = found.max_abs
-        result.reason = self._caffes_own(found)
-        return bool(result.reason) or self._rounding(result, found)
+        if found.error > BOUND:
+            self.beside = found.max_abs
+            result.reason = self._caffes_own(found)
+            if result.reason:
+                return True
+        return self._by_channel(result, found)
+
+    def _to_the_bit(self) -> bool:
+        """Whether rounding has no part in it, so that any difference is a mistake."""
+        if self.place.bound > BOUND:
+            return False
+        kept = self.place.layer.type in CHOICES or not self.sides.alone.rounds(self.place.name)
+        return kept or (self.discrete and self.place.layer.type == "Pooling")
 
     def _caffes_own(self, found: Distance) -> str:
         """Why Caffe's own arithmetic, or the catalog, allows the error; "" where it does not."""
@@ -197,43 +214,62 @@ class _Isolated:
             return "Caffe's running sum drifts; summed as Caffe does, it agrees"
         return ""
 
-    def _rounding(self, result: LayerParity, found: Distance) -> bool:
-        # a choice made of the very same numbers is the same choice
-        noise = 0.0
-        if found.largest and not self.discrete:
-            noise = _noise([self.mine], self._exact()) / found.largest
-        result.reason = f"rounding alone moves this layer by {noise:.1e}"
-        if found.error <= min(FACTOR * noise, MOST):
+    def _by_channel(self, result: LayerParity, found: Distance) -> bool:
+        """Hold each channel against its own largest value, and against what rounding makes of it.
+
+        One of small values hides in what the layer's largest value allows; one that rounding alone
+        decides (a constant one behind MVN) must not hide the others.
+        """
+        mine, caffe = channels(self.mine), channels(self.caffe)
+        with np.errstate(all="ignore"):
+            errors, own = _largest(mine - caffe), _largest(caffe)
+        bound = self.place.bound * found.largest
+        plain = bound if len(own) == 1 else np.minimum(
+            bound, CHANNEL_BOUND * own + self.place.near_one
+        )  # fmt: skip
+        if (errors <= plain).all():
             return False
-        if FACTOR * noise > MOST and found.error <= FACTOR * noise:
-            result.verdict = "ill-conditioned"
-            return True
-        fail(
-            result,
-            f"fed with Caffe's own input: error {found.error:.2e} of the largest value, allowed "
-            f"{max(self.place.bound, min(FACTOR * noise, MOST)):.1e}",
+        allowed = np.maximum(plain, FACTOR * self._noise())
+        if (errors > allowed).any():
+            fail(result, self._wrong(int((errors / allowed).argmax()), errors, allowed, own, found))
+            return False
+        if found.error > BOUND:
+            worst = int(errors.argmax())
+            moved = float(allowed[worst]) / FACTOR / found.largest
+            result.reason = f"rounding alone moves this layer by {moved:.1e}"
+        if found.error <= MOST:
+            return False
+        result.verdict = "ill-conditioned"
+        return True
+
+    def _wrong(
+        self, at: int, errors: np.ndarray, allowed: np.ndarray, own: np.ndarray, found: Distance
+    ) -> str:
+        if errors[at] > self.place.bound * found.largest:
+            return _too_far(errors[at] / found.largest, allowed[at] / found.largest)
+        return (
+            f"fed with Caffe's own input: channel {at} is {errors[at]:.2e} off, and holds values up to "
+            f"{own[at]:.2e}"
         )
-        return False
 
-    def _channels(self, result: LayerParity) -> None:
-        """A channel of small values hides in what the layer's largest value allows."""
-        worst = _worst_channel(self.mine, self.caffe)
-        if worst is None:
-            return
-        channel, error = worst
-        largest = float(np.abs(self.caffe[:, channel]).max())
-        if error <= CHANNEL_BOUND * largest + self.place.near_one:
-            return
-        noise = _noise([self.mine[:, channel]], self._exact()[:, channel])
-        if error > FACTOR * noise:
-            fail(
-                result,
-                f"fed with Caffe's own input: channel {channel} is {error:.2e} off, and holds values "
-                f"up to {largest:.2e}",
-            )
+    def _noise(self) -> np.ndarray:
+        """How far rounding alone moves each channel: several draws of it, and our own, from float64."""
+        if self.discrete:
+            # a choice made of the very same numbers is the same choice
+            return np.zeros(len(channels(self.caffe)))
+        exact = self._of(self.sides.exact_alone)
+        drawn = (self._of(noisy) for noisy in self.sides.noisy_alone)
+        found: np.ndarray = np.max([_moved(sample, exact) for sample in (self.mine, *drawn)], 0)
+        return found
 
-    def _exact(self) -> np.ndarray:
-        return _numbers(self.sides.exact_alone.tops(self.place.name)[self.number])
+    def _of(self, alone: Alone) -> np.ndarray:
+        return _numbers(alone.tops(self.place.name)[self.number])
+
+
+def _too_far(error: float, allowed: float) -> str:
+    return (
+        f"fed with Caffe's own input: error {error:.2e} of the largest value, allowed {allowed:.1e}"
+    )
 
 
 @dataclass
@@ -290,36 +326,38 @@ class _EndToEnd:
 
 
 def _noise(samples: Sequence[np.ndarray], exact: np.ndarray) -> float:
-    """How far rounding alone moves a value: the samples' largest distance from float64.
+    """How far rounding alone moves a value: the samples' largest distance from float64."""
+    return max(float(_moved(sample, exact).max(initial=0)) for sample in samples)
+
+
+def _moved(sample: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """The distance of `sample` from float64, by channel; infinite where it has another shape.
 
     Of what is finite, and in float32's range: what float32 cannot hold says nothing of rounding.
     """
-    if any(sample.shape != exact.shape for sample in samples):
-        return math.inf
+    if sample.shape != exact.shape:
+        return np.full(len(channels(exact)), np.inf)
     with np.errstate(all="ignore"):
-        held = np.abs(exact) <= LARGEST
-        return max(
-            float(np.abs(sample - exact)[held & np.isfinite(sample)].max(initial=0))
-            for sample in samples
-        )
+        apart = np.where(np.abs(exact) <= LARGEST, sample - exact, 0)
+    return _largest(channels(apart))
+
+
+def channels(array: np.ndarray) -> np.ndarray:
+    """channels x values; all values as one channel where a channel has few."""
+    if array.ndim < 2 or array[:, :1].size < CHANNEL_SIZE:
+        return array.reshape(1, -1)
+    return np.moveaxis(array, 1, 0).reshape(array.shape[1], -1)
+
+
+def _largest(rows: np.ndarray) -> np.ndarray:
+    """Of each row, of what is finite: |x|."""
+    found = np.abs(np.where(np.isfinite(rows), rows, 0)).max(1, initial=0)
+    return np.asarray(found, np.float64)
 
 
 def _numbers(value: torch.Tensor) -> np.ndarray:
     array: np.ndarray = value.detach().cpu().numpy()
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
-
-
-def _worst_channel(mine: np.ndarray, caffe: np.ndarray) -> tuple[int, float] | None:
-    """(channel, its largest error) where that is largest in parts of its own largest value."""
-    if caffe.ndim < 2 or caffe[:, :1].size < CHANNEL_SIZE:
-        return None
-    others = tuple(axis for axis in range(caffe.ndim) if axis != 1)
-    with np.errstate(all="ignore"):
-        # what is not finite was judged before
-        errors = np.nan_to_num(np.abs(mine - caffe), nan=0.0, posinf=0.0).max(others)
-        parts = np.nan_to_num(errors / np.abs(caffe).max(others), nan=0.0, posinf=np.inf)
-    worst = int(parts.argmax())
-    return worst, float(errors[worst])
 
 
 def fail(result: LayerParity, reason: str) -> LayerParity:

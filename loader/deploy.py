@@ -170,14 +170,13 @@ def _with_its_own(layer: Layer) -> str:
 def _changed_outputs(net: Net, found: Net) -> list[str]:
     """What a person who knows Caffe's outputs would miss, in one line."""
     before, after = outputs(net), outputs(found)
-    kinds = {layer.name: layer for layer in net.layers}
+    # by what a layer makes: names may stand twice
+    kinds = {(layer.name, *layer.tops[:1]): layer.type for layer in net.layers}
     data = {top for layer in net.layers if is_source(layer) for top in layer.tops}
     parts = [
         f"{layer.tops[0]!r} has the values of {layer.type}, where Caffe gives the loss, one number"
         for layer in found.layers
-        if layer.name in kinds
-        and kinds[layer.name].type in CONTAINS
-        and layer.tops[0] in kinds[layer.name].tops[:1]
+        if kinds.get((layer.name, *layer.tops[:1])) in CONTAINS
     ]
     lost = [repr(blob) for blob in before if blob not in (*after, *data)]
     new = [repr(blob) for blob in after if blob not in before]

@@ -31,6 +31,7 @@ FILLERS = {
     "Scale": ("scale_param", "filler", "bias_filler"),
 }
 EXACT = ("constant", "bilinear")
+RANDOM = ("gaussian", "msra", "positive_unitball", "uniform", "xavier")
 
 
 def fillers(layer: Layer) -> list[Message]:
@@ -56,6 +57,14 @@ def values(layer: Layer, shapes: Sequence[Shape]) -> list[np.ndarray]:
     return [_fill(*pair) for pair in pairs] if all(_accepted(*pair) for pair in pairs) else []
 
 
+def at_random(layer: Layer) -> str:
+    """The first of the layer's fillers that is random, in words; "" where none is."""
+    message, *names = FILLERS.get(layer.type, ("",))
+    param = layer.fields.message(message)
+    kinds = [kind(param.message(name)) for name in names]
+    return next((word for word in kinds if word in RANDOM), "")
+
+
 def describe(layer: Layer, blobs: int) -> str:
     """For a person: `bilinear weights, constant 0`."""
     texts = [
@@ -66,15 +75,24 @@ def describe(layer: Layer, blobs: int) -> str:
 
 
 def _accepted(filler: Message, shape: Shape) -> bool:
-    """Whether Caffe fills such a blob at all: it aborts on sparse ones, and on other planes."""
-    square = len(shape) == 4 and shape[2] == shape[3]
-    return filler.integer("sparse", -1) == -1 and (kind(filler) == "constant" or square)
+    """Whether Caffe fills such a blob at all: it aborts on sparse ones, and on other planes.
+
+    And with a value that is one: an infinity is no weight.
+    """
+    if filler.integer("sparse", -1) != -1:
+        return False
+    if kind(filler) == "bilinear":
+        return len(shape) == 4 and shape[2] == shape[3]
+    return abs(number(filler.text("value", "0"))) <= float(np.finfo(np.float32).max)
 
 
 def _fill(filler: Message, shape: Shape) -> np.ndarray:
     if kind(filler) == "bilinear":
         return bilinear(shape)
-    return np.full(shape, number(filler.text("value", "0")), np.float32)
+    with np.errstate(
+        over="ignore"
+    ):  # past float32 it is infinite, as in Caffe, and refused as such
+        return np.full(shape, number(filler.text("value", "0")), np.float32)
 
 
 def bilinear(shape: Shape) -> np.ndarray:

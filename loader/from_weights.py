@@ -42,11 +42,18 @@ SHOWN_BYTES = 16
 
 def definition_of(path: Path) -> str:
     """The prototxt. Raises BadInput for a file that holds none, or is no caffemodel."""
+    nothing = "holds weights and no definition (no layer has a bottom); give --prototxt FILE"
+    nothing = f"{path}: {nothing}"
     try:
-        model = caffemodel.read(path)
+        hdf5 = caffemodel.read(path).era == "hdf5"
+    except caffemodel.NoWeights as error:
+        # a net without parameters is a definition all the same
+        hdf5, nothing = _is_hdf5(path), str(error)
     except caffemodel.CaffemodelError as error:
         raise BadInput(str(error)) from None
-    if model.era == "hdf5":
+    if path.stat().st_size == 0:
+        raise BadInput(nothing)
+    if hdf5:
         raise BadInput(f"{path}: weights in HDF5 hold no definition; give --prototxt FILE")
     try:
         net = _Reader(path).net()
@@ -56,9 +63,7 @@ def definition_of(path: Path) -> str:
         ) from None
     layers, _ = upgrade(net, str(path))
     if not any(layer.has("bottom") for layer in layers):
-        raise BadInput(
-            f"{path}: holds weights and no definition (no layer has a bottom); give --prototxt FILE"
-        )
+        raise BadInput(nothing)
     layers = [_as_written(layer) for layer in _without_splits(layers)]
     if _is_one_net(layers, net.texts("input")):
         layers = [without_rules(layer) for layer in layers]
@@ -66,6 +71,11 @@ def definition_of(path: Path) -> str:
     inputs = [blob for blob in net.texts("input") if blob not in made]
     beside = [item for item in net.fields if item.name.startswith("field_")]
     return INSIDE + to_text(net.text("name"), layers, inputs) + _beside(beside)
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(caffemodel.HDF5_SIGNATURE)) == caffemodel.HDF5_SIGNATURE
 
 
 def _beside(items: list[Field]) -> str:

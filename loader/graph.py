@@ -27,6 +27,13 @@ INSIDE = "# The definition inside a caffemodel, read by Decant.\n"
 # a prototxt is a program: what building a net would read, write or run
 SIDE_EFFECTS = {"Python", "Data", "ImageData", "WindowData", "HDF5Data", "HDF5Output"}
 PATHS = {"source", "mean_file", "meanfile", "root_folder", "file_name", "module"}
+# layers that no rule of loader/layers looks at, by what Caffe's layer.hpp would refuse
+_BOTTOMS = {
+    "Accuracy", "ContrastiveLoss", "EuclideanLoss", "HDF5Output", "HingeLoss", "InfogainLoss",
+    "MultinomialLogisticLoss", "SigmoidCrossEntropyLoss", "Silence", "SoftmaxWithLoss", "Split",
+}  # fmt: skip
+_NO_BOTTOMS = {"Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData"}
+_TOPS, _NO_TOPS = {*_NO_BOTTOMS, "Split"}, {"HDF5Output", "Silence"}
 
 
 @dataclass(frozen=True)
@@ -249,6 +256,7 @@ def check_connections(net: Net, hints: Callable[[str], list[str]] | None = None)
     }
     wrong = []
     for layer in net.layers:
+        wrong += _miscounted(layer)
         for bottom in dict.fromkeys(layer.bottoms):
             if bottom not in made:
                 line = f"line {layer.line}: layer {layer.name!r} reads {bottom!r}, which no layer makes"
@@ -262,7 +270,22 @@ def check_connections(net: Net, hints: Callable[[str], list[str]] | None = None)
                 wrong.append(f"line {layer.line}: layer {layer.name!r} makes {top!r} a second time")
             made.add(top)
     if wrong:
-        raise BadInput(f"{net.file}: {wrong[0]}; Caffe refuses this net", wrong)
+        advice = "; give --prototxt FILE" if net.text.startswith(INSIDE) else ""
+        raise BadInput(f"{net.file}: {wrong[0]}; Caffe refuses this net{advice}", wrong)
+
+
+def _miscounted(layer: Layer) -> list[str]:
+    """A line if the layer has bottoms or tops where Caffe allows none, or lacks what it wants."""
+    parts = [
+        f"has no {what}" if wanted else f"has a {what}, and takes none"
+        for what, blobs, some, none in (
+            ("bottom", layer.bottoms, _BOTTOMS, _NO_BOTTOMS),
+            ("top", layer.tops, _TOPS, _NO_TOPS),
+        )
+        if (wanted := layer.type in some and not blobs) or (layer.type in none and blobs)
+    ]
+    name = f"line {layer.line}: layer {layer.name!r} ({layer.type})"
+    return [f"{name} {' and '.join(parts)}"] if parts else []
 
 
 def outputs(net: Net) -> list[str]:

@@ -18,6 +18,10 @@ _NETS = ("net", "train_net", "test_net")
 
 def refuse_other_file(path: Path, data: bytes) -> None:
     """Raise BadInput for what is no text, or a text of another kind, from `data`, all of the file."""
+    if not data.strip():
+        raise BadInput(
+            f"{path}: the file is empty: no layers; give the net's definition (a prototxt)"
+        )
     if _CONTROL.search(data):
         found = kind_of(path)
         what = f"not a text but {found}" if found else "not a text; is it the caffemodel?"

@@ -102,6 +102,7 @@ def _sides(dump: Dump, trace: Trace, exact: nn.Module, device: str, samples: int
         ],
         alone=Alone(trace, trace.module, known, single),
         exact_alone=Alone(trace, exact, known, double),
+        noisy_alone=[Alone(trace, trace.module, known, single, draw(at)) for at in range(SAMPLES)],
     )
 
 

@@ -35,7 +35,8 @@ class _Lazy(fx.Interpreter):
     """Computes a node from its inputs, those from theirs, and so on to the values that are known.
 
     `module` is the traced one, or a copy of it in another precision. `noise`: every value that is
-    computed is moved by up to one rounding, as another order of summation would move it.
+    given or computed is moved by up to one rounding: of what a sum reads, that does what another order
+    of summation would do.
     """
 
     def __init__(
@@ -78,17 +79,24 @@ class _Lazy(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """The node's value, moved by `noise` unless the node only picks or moves values."""
         found = super().run_node(n)
-        if self.noise is None or n.op in ("placeholder", "get_attr") or self._exact(n):
+        if n.op in ("placeholder", "get_attr") or self.exact(n):
             return found
         return fx.node.map_aggregate(found, self._moved)
 
-    def _exact(self, node: fx.Node) -> bool:
+    def exact(self, node: fx.Node) -> bool:
+        """Whether the node only picks or moves values, and rounds none."""
         target = node.target
         if node.op == "call_module":
             return isinstance(self.fetch_attr(str(target)), EXACT_MODULES)
         return (target if isinstance(target, str) else target.__name__) in EXACT_FUNCTIONS
 
+    def _from(self, array: np.ndarray, like: torch.Tensor) -> Any:
+        """A value that is given."""
+        return self._moved(torch.from_numpy(np.array(array)).to(like))
+
     def _moved(self, value: Any) -> Any:
+        if self.noise is None:
+            return value
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             return value
         by = torch.rand(value.shape, generator=self.noise).mul_(2).sub_(1).to(value)
@@ -118,7 +126,7 @@ class Run(_Lazy):
         noise: torch.Generator | None = None,
     ) -> None:
         super().__init__(trace, module, noise)
-        self.env.update(zip(trace.placeholders, inputs, strict=True))
+        self.env.update(zip(trace.placeholders, map(self._moved, inputs), strict=True))
         self.like = inputs[0]
         self.readers = {node: len(node.users) for node in trace.graph.nodes}
         for nodes in trace.tops.values():
@@ -132,7 +140,7 @@ class Run(_Lazy):
     def go_on_from(self, layer: str, values: Sequence[np.ndarray]) -> None:
         """Let those after `layer` read these values in place of its own."""
         for node, array in zip(self.trace.tops[layer], values, strict=True):
-            self.env[node] = torch.from_numpy(np.array(array)).to(self.like)
+            self.env[node] = self._from(array, self.like)
 
     def done(self, layer: str) -> None:
         """Nobody will ask for the layer's outputs again."""
@@ -161,8 +169,9 @@ class Alone(_Lazy):
         module: nn.Module,
         known: Mapping[fx.Node, np.ndarray],
         like: torch.Tensor,
+        noise: torch.Generator | None = None,
     ) -> None:
-        super().__init__(trace, module)
+        super().__init__(trace, module, noise)
         self.known, self.like = known, like
         self.own: set[fx.Node] = set()
 
@@ -174,9 +183,22 @@ class Alone(_Lazy):
         self.env.clear()
         return found
 
+    def rounds(self, layer: str) -> bool:
+        """Whether the layer computes anything: it does not if it only picks or moves what it is fed."""
+        stack = list(self.trace.tops[layer])
+        own = set(stack)
+        while stack:
+            node = stack.pop()
+            if node.op == "placeholder" or (node in self.known and node not in own):
+                continue
+            if node.op == "get_attr" or not self.exact(node):
+                return True
+            stack += node.all_input_nodes
+        return False
+
     def _given(self, node: fx.Node) -> bool:
         if node not in self.env and node in self.known and node not in self.own:
-            self.env[node] = torch.from_numpy(np.array(self.known[node])).to(self.like)
+            self.env[node] = self._from(self.known[node], self.like)
         return node in self.env
 
 

@@ -141,8 +141,8 @@ def test_the_version_is_told(environment: Path, elsewhere: Path) -> None:
 def test_in_a_checkout_the_short_names_are_the_same_modules() -> None:
     code = (
         "import loader, loader.errors, decant.loader.errors\n"
-        "from loader import activations, load\n"
-        "from loader.zoo.googlenet import GoogLeNet\n"
+        "from decant.loader import activations, load\n"
+        "from decant.loader.zoo.googlenet import GoogLeNet\n"
         "import decant.loader.zoo.googlenet as whole\n"
         "assert loader.errors is decant.loader.errors and GoogLeNet is whole.GoogLeNet\n"
         "assert callable(loader.lenet_digits) and callable(load) and callable(activations)\n"

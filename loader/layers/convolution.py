@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, same
+from decant.loader.layers.rule import (
+    TOO_SMALL,
+    Params,
+    Refused,
+    Shape,
+    Site,
+    Written,
+    arguments,
+    count,
+    same,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Geometry:
 
 def _positive(spatial: Shape) -> Shape:
     if spatial and min(spatial) < 1:
-        raise Refused("the input is smaller than the kernel")
+        raise Refused(TOO_SMALL)
     return spatial
 
 

@@ -32,8 +32,13 @@ def prior_box(site: Site) -> Written:
 
 
 def _sizes(site: Site, name: str) -> list[float]:
-    """SSD keeps both in whole numbers while it works (`int min_size_ = min_sizes_[s]`)."""
+    """SSD keeps both in whole numbers while it works (`int min_size_ = min_sizes_[s]`).
+
+    It looks whether they are positive before that (prior_box_layer.cpp, LayerSetUp).
+    """
     written = site.param("prior_box_param").numbers(name)
+    if any(size <= 0 for size in written):
+        raise Refused(f"{name} {min(written):g}: SSD wants more than 0")
     return (
         written if site.reading.prior_sizes == "exact" else [float(int(size)) for size in written]
     )

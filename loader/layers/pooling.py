@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, same
+from decant.loader.layers.rule import TOO_SMALL, Refused, Shape, Site, Written, arguments, same
 
 POOLS = ("MAX", "AVE", "STOCHASTIC")
 
@@ -89,7 +89,7 @@ def output_size(size: int, kernel: int, stride: int, pad: int, pads: Shape, up: 
     if any(pads) and (out - 1) * stride >= size + pad:
         out -= 1
     if out < 1:
-        raise Refused("the input is smaller than the kernel")
+        raise Refused(TOO_SMALL)
     return out
 
 

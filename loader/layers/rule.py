@@ -41,6 +41,9 @@ class WrongBlobs(Refused):
     """The weights are not those of this definition: another number of blobs, or other shapes."""
 
 
+TOO_SMALL = "the input is smaller than the kernel (a larger --input would do)"
+
+
 @dataclass(frozen=True)
 class Written:
     """A layer as source.

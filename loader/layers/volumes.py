@@ -14,7 +14,17 @@ import numpy as np
 
 from decant.loader.layers.convolution import Geometry, convolved, deconvolved
 from decant.loader.layers.pooling import POOLS
-from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, same, shown
+from decant.loader.layers.rule import (
+    TOO_SMALL,
+    Params,
+    Refused,
+    Shape,
+    Site,
+    Written,
+    arguments,
+    same,
+    shown,
+)
 
 
 def convolution3d(site: Site) -> Written:
@@ -192,5 +202,5 @@ def _outputs(spatial: Shape, kernel: Shape, stride: Shape, pad: Shape, clip: boo
             count -= 1
         found.append(count)
     if min(found) < 1:
-        raise Refused("the input is smaller than the kernel")
+        raise Refused(TOO_SMALL)
     return tuple(found)

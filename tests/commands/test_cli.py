@@ -128,7 +128,7 @@ BAD = {
     "unknown option": (["convert", "--fast"], 2, "--fast"),
     "unknown engine": (["convert", "--engine", "tensorflow"], 2, "auto, caffe, reader"),
     "no file": (["dump", "--prototxt", "none.prototxt", "--out", "d.h5"], 3, "none.prototxt"),
-    "weights alone": (["convert", "--caffemodel", "empty"], 2, "--prototxt"),
+    "weights alone": (["convert", "--caffemodel", "empty"], 3, "the file is empty"),
     "definition without weights": (["convert", "--prototxt", "deploy.prototxt"], 3, "add --caffemodel"),
     "empty weights": (["convert", "lenet_digits", "--caffemodel", "empty"], 3, "the file is empty"),
     "page as weights": (["convert", "lenet_digits", "--caffemodel", "page"], 3, "a web page"),

@@ -8,10 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from decant.engines.caffe import run_script
 from tests import encode_caffemodel as encode
 from tests.commands.test_cli import run
 from tests.layers.nets import inputs_text, layer
-from tests.reports import test_fillers, test_nvcaffe_batch_norm, test_nvcaffe_raw, test_refusals
+from tests.reports import (
+    test_fillers,
+    test_fork_fields,
+    test_nvcaffe_batch_norm,
+    test_nvcaffe_raw,
+    test_refusals,
+)
 from tests.reports.pairs import dumped, params, random
 
 bn, raw = test_nvcaffe_batch_norm, test_nvcaffe_raw
@@ -79,6 +86,7 @@ NETS = {
         FOUR + layer("dw", "Convolution", ["data"], ["dw"], test_refusals.DEPTHWISE),
         encode.net("current", [("dw", "DepthwiseConvolution", [random(4, 1, 3, 3)])]),
     ),
+    "a fork's fields": (raw.DATA + raw.CONV, test_fork_fields.ABORTS["a text where a message is"]),
 }  # fmt: skip
 
 
@@ -135,3 +143,13 @@ def test_validate_runs_such_a_file_in_caffe_as_well(image: str, tmp_path: Path) 
     paths = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
     answers = forward(*paths, dump.probe, "bn", SILENT, net=read_net(paths[0]))
     assert np.array_equal(answers, dump.layers[-1].activations[0])
+
+
+def test_caffe_parses_what_we_say_it_parses(image: str, tmp_path: Path) -> None:
+    files = [*test_fork_fields.ABORTS.values(), *test_fork_fields.TAKES.values()]
+    for number, weights in enumerate(files):
+        (tmp_path / f"{number}.caffemodel").write_bytes(weights)
+    run_script(Path(__file__).with_name("parse_weights.py"), tmp_path, "answers.json")
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    said = [answers[f"{number}.caffemodel"] for number in range(len(files))]
+    assert said == [False] * len(test_fork_fields.ABORTS) + [True] * len(test_fork_fields.TAKES)

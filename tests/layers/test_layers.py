@@ -195,7 +195,6 @@ REFUSED = {
     "reshape": ("Reshape", "reshape_param { shape { dim: 7 dim: -1 } }", "into"),
     "slice": ("Slice", "slice_param { slice_point: 9 }", "slice_point"),
     "enum": ("Eltwise", "eltwise_param { operation: DIV }", "DIV"),
-    "number": ("Power", "power_param { scale: much }", "much"),
 }  # fmt: skip
 
 

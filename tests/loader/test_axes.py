@@ -118,6 +118,39 @@ def test_a_recurrent_net_counts_steps_and_sequences() -> None:
     assert '"""T x N x 4, T x N -> T x N x 3; T: time steps"""' in source
 
 
+@pytest.mark.parametrize(
+    ("given", "param", "data", "top"),
+    [
+        ((5, 2, 7), "", "T x N x 7", "T x N x 3"),
+        ((5, 7), "", "T x 7", "T x 3"),
+        # 3 steps of 2 sequences, in one axis
+        ((6, 7), "batch_size: 2", "6 x 7", "6 x 3"),
+    ],
+)
+def test_the_steps_of_a_forks_lstm(given: tuple[int, ...], param: str, data: str, top: str) -> None:
+    text = inputs_text({"x": given})
+    text += layer("l", "Lstm", ["x"], ["l"], f"lstm_param {{ num_output: 3 {param} }}")
+    text += layer("r", "ReLU", ["l"], ["r"])
+    inputs, tops = words_of(text)
+    assert inputs == {"x": data} and tops["r"] == top
+
+
+def test_a_recurrent_layer_whose_shape_nobody_knows() -> None:
+    """Refused by its own rule; the rest of the net has its letters."""
+    text = inputs_text({"data": (2, 4, 6, 6)}) + layer("r", "ReLU", ["data"], ["r"])
+    text += layer("l", "LSTM", ["r"], ["l"], "recurrent_param { num_output: 3 }")
+    net = net_from_text(text, "net")
+    assert axes_of(net, shapes_of(net)).tops["r"] == [("N", "4", "6", "6")]
+
+
+def test_the_columns_of_pictures_are_not_their_number() -> None:
+    text = inputs_text({"data": (1, 4, 6)})
+    text += layer("t", "Transpose", ["data"], ["t"], "transpose_param { dim: 2 dim: 0 dim: 1 }")
+    text += layer("l", "Lstm", ["t"], ["l"], "lstm_param { num_output: 3 }")
+    inputs, tops = words_of(text)
+    assert inputs == {"data": "N x 4 x 6"} and tops["l"] == "6 x N x 3"
+
+
 def test_steps_that_the_definition_counts_on_are_a_number() -> None:
     """Features of 6 frames, which a Reshape makes 3 steps of 2 sequences."""
     text = inputs_text({"frames": (6, 4), "cont": (3, 2)})

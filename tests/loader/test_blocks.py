@@ -22,6 +22,7 @@ from decant.loader.layers.rule import Written
 from decant.loader.naming import Names
 from decant.loader.plan import Plan, Step, Value, plan
 from decant.loader.recording import activations
+from tests.layers.nets import inputs_text, layer
 from tests.loader.test_codegen import built, made, picture, tensors
 from tests.random_weights import random_blobs, shapes_of
 from tests.structures import Builder
@@ -261,6 +262,26 @@ def test_tied_layers_are_called_by_what_they_share(
     names: list[list[str]], stems: list[str], marks: list[str]
 ) -> None:
     assert shared_names_of(names) == (stems, marks)
+
+
+@pytest.mark.parametrize("word", ["none", "true", "exception", "sequence", "model"])
+def test_a_class_has_no_name_that_something_else_has(word: str) -> None:
+    """Keywords, builtins, what ops import (PriorBox: Sequence), the net itself."""
+    sizes = "prior_box_param { min_size: 4 variance: 0.1 }"
+    text, bottom = inputs_text({"data": (1, 4, 8, 8)}), "data"
+    for number in range(4):
+        name = f"{word}_{number}a"
+        for part in "bc":
+            top = f"{name}_{part}"
+            param = "convolution_param { num_output: 4 kernel_size: 1 }"
+            text += layer(
+                top, "Convolution", [bottom if part == "b" else f"{name}_b"], [top], param
+            )
+            text += layer(f"{top}_relu", "ReLU", [top], [top])
+        text += layer(name, "Eltwise", [bottom, f"{name}_c"], [name])
+        bottom = name
+    source = made(text + layer("prior", "PriorBox", [bottom, "data"], ["prior"], sizes))[1].source
+    assert f"class {word.capitalize()}2(nn.Module):" in source
 
 
 def power(name: str, inputs: list[Value], call: str = "2.0 * {0}", outputs: int = 1) -> Step:

@@ -24,7 +24,8 @@ class Net(nn.Module):
     def __init__(self, functions: list[Function]) -> None:
         super().__init__()
         for number, function in enumerate(functions):
-            self.add_module(f"f{number}", _Layer(function))
+            part = function if isinstance(function, nn.Module) else _Layer(function)
+            self.add_module(f"f{number}", part)
         self.count = len(functions)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -195,7 +196,102 @@ def test_a_channel_of_rounding_alone_passes() -> None:
     assert one("Convolution", cancels, x, top).verdict == "passed"
 
 
-def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe() -> None:
+def summed(x: np.ndarray, count: int = 16) -> np.ndarray:
+    """Along the last axis, in several sums of their own, as a BLAS may do it."""
+    lanes = np.cumsum(x.reshape(*x.shape[:-1], -1, count), -2, np.float32)[..., -1, :]
+    found: np.ndarray = np.cumsum(lanes, -1, np.float32)[..., -1:]
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 16])
+def test_a_sum_that_cancels_is_what_it_reads_and_passes_before_a_steep_function(seed: int) -> None:
+    """1 / x of sums, of which a few are near 0: those that a rounding of their terms moves furthest."""
+    random = np.random.default_rng(seed)
+    weights = random.standard_normal((4096, 256)).astype(np.float32)
+    x = random.standard_normal((1, 256)).astype(np.float32)
+    first = summed(weights * x, 4).reshape(1, -1)
+    linear = torch.from_numpy(weights.T.copy())
+
+    def product(x: torch.Tensor) -> torch.Tensor:
+        return x @ linear.to(x)
+
+    found = measured([product, torch.reciprocal], x, [first, 1 / first])
+    assert found.status == "passed", found.first_failure
+    wrong = 1 / (first + np.float32(1e-3))
+    assert measured([product, torch.reciprocal], x, [first, wrong]).status == "failed"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_sum_that_is_right_by_luck_does_not_condemn_another(seed: int) -> None:
+    """Values that cancel to nothing, of which one order of summation may make exactly that."""
+    random = np.random.default_rng(seed)
+    half = random.standard_normal((1, 1, 2048)).astype(np.float32) * 50
+    x = random.permutation(np.concatenate([half, -half], 2), axis=2)
+    found = one("Reduction", lambda x: x.sum(2, keepdim=True), x, summed(x))
+    assert found.verdict != "failed", found.reason
+
+
+def test_means_of_a_large_plane_are_summed_as_caffe_does() -> None:
+    """pooling_layer.cpp adds one value after the other: of half a million, that drifts."""
+    x = np.random.default_rng(0).normal(128, 50, (1, 2, 700, 700)).astype(np.float32)
+    top = np.cumsum(x.reshape(1, 2, 1, -1), 3, np.float32)[..., -1:] / np.float32(700 * 700)
+    module, param = nn.AdaptiveAvgPool2d(1), "pooling_param { pool: AVE global_pooling: true }"
+    found = one("Pooling", module, x, top, param)
+    assert found.isolated > 1e-5
+    assert found.verdict == "passed", found.reason
+    assert "running sum drifts" in found.reason
+    assert one("Pooling", module, x, off(top, 1e-4), param).verdict == "failed"
+    assert one("Pooling", nn.AdaptiveMaxPool2d(1), x, top, param).verdict == "failed"
+
+
+def test_a_channel_that_rounding_decides_does_not_hide_the_others() -> None:
+    """A constant one, normalised: what is left of it is rounding, on both sides."""
+    x = np.random.default_rng(0).standard_normal((1, 4, 9, 9)).astype(np.float32)
+    x[:, 1] = np.float32(0.3)
+
+    def normalised(x: torch.Tensor) -> torch.Tensor:
+        x = x - x.mean((2, 3), keepdim=True)
+        return x / (x.square().mean((2, 3), keepdim=True).sqrt() + 1e-9)
+
+    top = normalised(torch.from_numpy(x)).numpy()
+    top[:, 1] = 0.4
+    found = one("MVN", normalised, x, top)
+    assert found.verdict == "ill-conditioned", found.reason
+    assert one("MVN", lambda x: normalised(x) * 1.01, x, top).verdict == "failed"
+    top[:, 1] = 40
+    assert one("MVN", normalised, x, top).verdict == "failed"
+
+
+def test_what_computes_nothing_agrees_to_the_bit() -> None:
+    """Else a mistake hides where the values are small beside the others."""
+    x = np.array([[1000.0, -1e-4, 1e-4]], np.float32)
+    assert one("ReLU", nn.ReLU(), x, x.clip(min=0)).verdict == "passed"
+    found = one("ReLU", nn.Identity(), x, x.clip(min=0))
+    assert found.isolated < 1e-6
+    assert found.verdict == "failed"
+    assert "only picks or moves values" in found.reason
+
+
+@pytest.mark.parametrize("kind", ["ArgMax", "Filter"])
+def test_a_choice_is_one_to_the_last_place(kind: str) -> None:
+    """Place 200,000 is not place 200,001; nor is a score hidden by the number of its class."""
+    x = np.array([[200_000.0, 0.5]], np.float32)
+    for wrong in ([[200_001, 0.5]], [[200_000, 0.50001]]):
+        assert one(kind, lambda x: x * 1.0, x, np.array(wrong, np.float32)).verdict == "failed"
+    assert one(kind, lambda x: x * 1.0, x, x).verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "param"),
+    [
+        ("Threshold", ""),
+        ("Yolov3DetectionOutput", ""),
+        ("Python", 'python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" }'),
+    ],
+)
+def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe(
+    kind: str, param: str
+) -> None:
     def above(x: torch.Tensor) -> torch.Tensor:
         return (x > 0.5).to(x.dtype)
 
@@ -207,13 +303,13 @@ def test_a_near_tie_is_decided_alone_and_what_reads_it_goes_on_from_caffe() -> N
     turned = np.nextafter(first, np.float32(9))
     second = (turned > 0.5).astype(np.float32)
     found = measured(
-        [half, above, by_two], x, [turned, second, second * 2], ["Power", "Threshold", "Power"]
+        [half, above, by_two], x, [turned, second, second * 2], ["Power", kind, "Power"], param
     )
     assert [layer.verdict for layer in found.layers] == ["passed"] * 3
     assert "near tie" in found.layers[1].reason
     assert found.layers[2].error == 0
     wrong = measured(
-        [half, above, by_two], x, [turned, 1 - second, second * 2], ["Power", "Threshold", "Power"]
+        [half, above, by_two], x, [turned, 1 - second, second * 2], ["Power", kind, "Power"], param
     )
     assert wrong.layers[1].verdict == "failed"
 

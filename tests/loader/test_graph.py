@@ -381,3 +381,34 @@ def test_every_real_net_with_a_truth_is_parsable_and_no_other(real_nets: list[Pa
         assert bool(foreign) is not (folder / "truth.json").exists(), (folder.name, foreign)
         seen += 1
     assert seen >= 10
+
+
+# ----------------------------------------------------------------- layers that no rule looks at
+
+
+@pytest.mark.parametrize(
+    ("kind", "bottoms", "tops", "said"),
+    [
+        ("SoftmaxWithLoss", "", "l", "has no bottom"),
+        ("SigmoidCrossEntropyLoss", "", "l", "has no bottom"),
+        ("InfogainLoss", "", "l", "has no bottom"),
+        ("EuclideanLoss", "", "l", "has no bottom"),
+        ("Accuracy", "", "l", "has no bottom"),
+        ("Silence", "", "", "has no bottom"),
+        ("Silence", "data", "l", "has a top, and takes none"),
+        ("Split", "", "a b", "has no bottom"),
+        ("Split", "data", "", "has no top"),
+        ("Input", "data", "l", "has a bottom, and takes none"),
+        ("MemoryData", "", "", "has no top"),
+    ],
+)
+def test_what_caffe_counts_of_a_layer_is_counted(
+    kind: str, bottoms: str, tops: str, said: str
+) -> None:
+    with pytest.raises(BadInput, match=rf"line 2: layer 'l' \({kind}\) {said}; Caffe refuses"):
+        net(layer("l", bottoms, tops, kind=kind))
+
+
+def test_a_loss_without_a_top_is_none_to_complain_of() -> None:
+    """Caffe makes the top itself (AutoTopBlobs)."""
+    assert net(layer("l", "data data", "", kind="SoftmaxWithLoss")).layers

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from decant.commands.dump import dump as dump_command
@@ -375,6 +376,29 @@ def test_what_holds_no_definition_is_said(content: bytes, said: str, tmp_path: P
     with pytest.raises(BadInput, match=said) as caught:
         definition_of(write(tmp_path, content))
     assert "--prototxt FILE" in caught.value.message
+
+
+def test_a_net_without_parameters_has_a_definition_too(tmp_path: Path) -> None:
+    write(tmp_path, inputs("data", 1, 3, 8, 8) + saved("r", "ReLU", "data", "r"))
+    manifest = converted(tmp_path, prototxt=None)
+    assert manifest["tensors"] == []
+
+
+def test_what_holds_neither_is_not_said_to_hold_weights(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no weights at all"):
+        definition_of(write(tmp_path, b""))
+
+
+def test_a_definition_that_lacks_its_input_asks_for_another(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="reads 'data', which no layer makes; .*; give --prototxt"):
+        made(tmp_path, saved("c", "Convolution", "data", "c", CONV, WEIGHTS))
+
+
+def test_hdf5_without_weights_holds_none(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "net.caffemodel.h5", "w") as file:
+        file.create_group("data")
+    with pytest.raises(BadInput, match="HDF5 hold no definition; give --prototxt"):
+        definition_of(tmp_path / "net.caffemodel.h5")
 
 
 def test_hdf5_weights_hold_none(cases: Path) -> None:

@@ -138,6 +138,9 @@ REFUSED = {
         ["up"],
         "inner_product_param { num_output: 2 " + BILINEAR + " }",
     ),
+    "an infinity": up('weight_filler { type: "constant" value: 1e99 }'),
+    "no number": up('weight_filler { type: "constant" value: nan }'),
+    "no filler of Caffe's": up('weight_filler { type: "Bilinear" }'),
     "sparse": up("weight_filler { value: 1 sparse: 2 }"),
     "statistics": layer("up", "BatchNorm", ["c"], ["up"]),
     "a slope by default": layer("up", "PReLU", ["c"], ["up"]),
@@ -149,6 +152,23 @@ REFUSED = {
 def test_anything_else_is_a_missing_weight(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="layer 'up' .* has no weights in the file"):
         dumped(tmp_path, DATA + CONV + REFUSED[name], FILE)
+
+
+def test_a_random_filler_is_named_and_nothing_is_offered_that_would_not_help(
+    tmp_path: Path,
+) -> None:
+    text = DATA + CONV + up('weight_filler { type: "xavier" }')
+    with pytest.raises(
+        BadInput, match=r"in the file \(Caffe fills it at random: xavier\)"
+    ) as caught:
+        dumped(tmp_path, text, FILE)
+    assert "--ignore-layer" not in caught.value.message
+    with pytest.raises(BadInput, match="--ignore-layer NAME"):
+        dumped(
+            tmp_path,
+            text,
+            FILE + encode.layer("current", "stranger", "InnerProduct", [encode.blob(random(2, 2))]),
+        )
 
 
 def test_without_any_file_nothing_is_filled(tmp_path: Path) -> None:

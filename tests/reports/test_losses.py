@@ -136,3 +136,12 @@ def test_what_changed_in_the_outputs_is_said(text: str, said: str | None) -> Non
     """A discriminator's loss is an output of one number in Caffe; here its values are."""
     notes = [note for note in deployed(text).notes if note.startswith("outputs: ")]
     assert notes == ([said] if said else [])
+
+
+def test_each_of_two_losses_of_one_name_is_said_to_be_its_function() -> None:
+    found = deployed(
+        layer("l", "SoftmaxWithLoss", "fc label", "a")
+        + layer("l", "SoftmaxWithLoss", "fc label", "b")
+    )
+    (note,) = [note for note in found.notes if note.startswith("outputs: ")]
+    assert "'a' has the values of Softmax" in note and "'b' has the values of Softmax" in note

@@ -15,12 +15,12 @@ import pytest
 from decant.dumper import dumpfile
 from decant.engines.stand_in import blobs_for, stand_in, told_back
 from decant.engines.weights import blob_shapes, read_weights
-from decant.loader.errors import BadInput
+from decant.loader.errors import BadInput, Unsupported
 from decant.loader.graph import net_from_text
 from decant.loader.schema import unknown_to_caffe
 from tests import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
-from tests.reports.pairs import answer, dumped, made, params, random
+from tests.reports.pairs import answer, dumped, made, params, random, stage
 
 MEAN, VARIANCE = random(4, seed=1), np.abs(random(4, seed=2)) + np.float32(0.1)
 SCALE, SHIFT = random(4, seed=3), random(4, seed=4)
@@ -186,6 +186,20 @@ def test_a_net_without_such_a_layer_is_left_as_it_is() -> None:
     assert stand_in(net, {"bn": [array.shape for array in NEW[:3]]}).net is net
     named = net_from_text(FOUR + norm('param { name: "m" }'), "net.prototxt")
     assert stand_in(named, {"bn": [array.shape for array in NEW]}).net is named
+
+
+def test_shared_ones_are_left_to_the_reader(tmp_path: Path) -> None:
+    """Asked for in the text or not: stock Caffe would abort on five blobs."""
+    names = " ".join(f'param {{ name: "p{number}" }}' for number in range(5))
+    again = norm(names, "bn", "again").replace('name: "bn"', 'name: "again"')
+    text = FOUR + norm(names) + again
+    weights = encode.net("current", [BN_5, ("again", "BatchNorm", NEW)])
+    found = stage(tmp_path, text, weights, "auto")
+    assert found.engine == "reader"
+    assert found.content.layers[2].owners == [(1, number) for number in range(5)]
+    with pytest.raises(Unsupported, match="stock Caffe") as caught:
+        stage(tmp_path, text, weights, "caffe")
+    assert caught.value.details[0].endswith("layer 'bn': five blobs (NVCaffe), shared")
 
 
 def test_the_dump_is_told_back_with_its_owners(tmp_path: Path) -> None:

@@ -110,7 +110,11 @@ FILES = {
     "torch": (torch_zip(), "a PyTorch checkpoint; .*load it with torch"),
     "torch before 1.6": (torch_pickle(), "a PyTorch checkpoint"),
     "NumPy's zip": (numpy_zip(), r"a NumPy archive \(.npz\)"),
-    "any zip": (any_zip(), "a zip archive"),
+    "any zip": (any_zip(), "a zip archive; give the .caffemodel that is inside"),
+    "an array": (b"\x93NUMPY" + bytes(64), "a NumPy array .*; give the .caffemodel$"),
+    "a page": (b"<html>404</html>", "a web page; get it again$"),
+    "labels": (b"n01440764 tench\nn01443537 goldfish\n", "a text; give the .caffemodel$"),
+    "a solver": (b"net: 'train.prototxt'\nbase_lr: 0.01\n", "a solver's settings .*; give the"),
     "safetensors": (len(SAFE).to_bytes(8, "little") + SAFE + bytes(4), "a safetensors file"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3" + bytes(64), "a TensorFlow Lite model"),
     "MXNet": (b"\x12\x01" + bytes(14) + FLOATS, "weights of MXNet"),
@@ -119,7 +123,7 @@ FILES = {
     "Darknet's definition": (b"[net]\nbatch=1\n", r"a net of Darknet \(.cfg\)"),
     "ncnn, float16": (b"\x47\x6b\x30\x01" + FLOATS, r"weights of ncnn \(.bin, float16\)"),
     "ncnn, float32": (b"\x56\xc0\x02\x00" + FLOATS, r"weights of ncnn \(.bin\)"),
-    "ncnn's definition": (b"7767517\n75 83\n", r"a net of ncnn \(.param\)"),
+    "ncnn's definition": (b"7767517\n75 83\n", r"a net of ncnn \(.param\); .*made of$"),
     "bare values": (FLOATS, "not a whole caffemodel|no weights"),
 }  # fmt: skip
 
@@ -222,6 +226,7 @@ DEFINITIONS = {
     ),
     "solver without a net": (b"base_lr: 0.01 max_iter: 5", "a solver's settings"),
     "nothing": (b'name: "x"', "no layers at TEST"),
+    "an empty file": (b" \n", "the file is empty: no layers; give the net's definition"),
 }  # fmt: skip
 
 
@@ -248,3 +253,26 @@ def test_exchanged_files_are_told(tmp_path: Path) -> None:
     ):
         resolve(None, weights, text, None, None, SILENT)
     assert resolve(None, text, weights, None, None, SILENT).caffemodel == weights
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page; get it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\x80\x02}q\0.", "a pickle; give the .caffemodel"),
+        (b"\x93NUMPY\x01\0", r"a NumPy array \(a mean\?\); give the .caffemodel"),
+        (b"\x89PNG\r\n", "a picture; give the .caffemodel"),
+    ],
+)
+def test_only_what_went_wrong_on_its_way_is_to_be_got_again(
+    content: bytes, advice: str, tmp_path: Path
+) -> None:
+    (tmp_path / "net.caffemodel").write_bytes(content)
+    with pytest.raises(CaffemodelError, match=advice):
+        caffemodel.read(tmp_path / "net.caffemodel")
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="a folder; give the path of a file"):
+        resolve(None, None, tmp_path, None, None, SILENT)

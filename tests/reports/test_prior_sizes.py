@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from decant.loader.errors import Unsupported
 from decant.loader.graph import net_from_text
 from decant.loader.loading import module_from_source
 from decant.loader.reading import Asked, Reading
@@ -82,3 +83,12 @@ def test_a_size_that_is_cut_is_said(sizes: str, named: str) -> None:
         notes = net_from_text(net(sizes), "net", Reading(prior_sizes=how)).notes
         assert bool(notes) is bool(named) and all(named in note for note in notes)
         assert all(("--prior-sizes exact" in note) is offered for note in notes)
+
+
+@pytest.mark.parametrize("how", ["whole", "exact"])
+@pytest.mark.parametrize(
+    "sizes", ["min_size: -4.5 max_size: 8", "min_size: 0", "min_size: 4 max_size: -1"]
+)
+def test_a_size_that_is_none_is_refused_by_name(how: str, sizes: str, tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match=r"(min|max)_size (-4\.5|0|-1): SSD wants more than 0"):
+        boxes(tmp_path, how, net(sizes))

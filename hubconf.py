@@ -7,7 +7,7 @@ $DECANT_ARTIFACTS or ./artifacts.
 from __future__ import annotations
 
 from decant import loader
-from decant.loader.catalog import load_catalog
+from decant.loader.catalog.models import load_catalog
 
 dependencies = ["torch", "safetensors", "yaml", "pydantic"]
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from decant.commands.run import run
-from decant.loader.reading import Asked
+from decant.loader.definition.reading import Asked
 
 app = typer.Typer(
     name="decant",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from decant.engines.caffe import dump, run_script
 from decant.engines.job import Job
+from decant.loader.definition.graph import read_net
 from decant.loader.errors import EngineError
-from decant.loader.graph import read_net
-from decant.loader.probe import make_probe
+from decant.loader.plan.probe import make_probe
 from decant.loader.progress import SILENT
-from tests import definitions
+from tests.helpers import definitions
 
 ROOT = Path(__file__).resolve().parents[1]
 

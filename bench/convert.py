@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from decant.loader.graph import net_from_text
-from tests import definitions
-from tests.random_weights import random_blobs, write_caffemodel
-from tests.structures import resnet
+from decant.loader.definition.graph import net_from_text
+from tests.helpers import definitions
+from tests.helpers.random_weights import random_blobs, write_caffemodel
+from tests.helpers.structures import resnet
 
 ROOT = Path(__file__).resolve().parents[1]
 NETS = {

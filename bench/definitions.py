@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from decant.loader.batch import input_shapes
-from decant.loader.codegen import generate
-from decant.loader.deploy import deploy
+from decant.loader.definition.graph import Net, read_net
+from decant.loader.definition.naming import unique
+from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import DecantError, Unsupported, UsageError
-from decant.loader.graph import Net, read_net
-from decant.loader.naming import unique
-from decant.loader.plan import outline, plan
-from decant.loader.reading import STOCK, Reading
+from decant.loader.plan.batch import input_shapes
+from decant.loader.plan.deploy import deploy
+from decant.loader.plan.planning import outline, plan
+from decant.loader.source.codegen import generate
 
 SUFFIXES = (".prototxt", ".protxt", ".pt", ".pbtxt", ".txt")
 LAYER = re.compile(rb"(^|[\s}])layers?\s*:?\s*\{")

@@ -15,15 +15,15 @@ from torch.profiler import ProfilerActivity, profile
 from decant.engines.caffe import run_script, time_forward
 from decant.engines.job import Job
 from decant.loader import zoo
-from decant.loader.codegen import generate
+from decant.loader.artifact.loading import module_from_source
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import EngineError
-from decant.loader.graph import net_from_text
-from decant.loader.loading import module_from_source
 from decant.loader.ops.lrn import LRN
-from decant.loader.plan import plan
+from decant.loader.plan.planning import plan
 from decant.loader.progress import SILENT
-from tests import definitions
-from tests.random_weights import random_blobs, shapes_of
+from decant.loader.source.codegen import generate
+from tests.helpers import definitions
+from tests.helpers.random_weights import random_blobs, shapes_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NETS = {"googlenet": (definitions.googlenet(), 224), "caffenet": (definitions.caffenet(), 227)}

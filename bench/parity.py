@@ -15,16 +15,16 @@ from decant.dumper import dumpfile
 from decant.dumper.dumpfile import Dump
 from decant.engines.caffe import dump
 from decant.engines.job import Job
-from decant.loader import parity
-from decant.loader.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import EngineError
-from decant.loader.graph import net_from_text
-from decant.loader.probe import make_probe
+from decant.loader.parity import measuring
+from decant.loader.parity.verdict import Parity
+from decant.loader.plan.probe import make_probe
 from decant.loader.progress import SILENT
-from decant.loader.verdict import Parity
-from tests.deep_nets import deep_nets
-from tests.planted import planted
-from tests.random_weights import write_caffemodel
+from tests.helpers.deep_nets import deep_nets
+from tests.helpers.planted import planted
+from tests.helpers.random_weights import write_caffemodel
 
 ROOT = Path(__file__).resolve().parents[1]
 NETS = 200
@@ -35,8 +35,8 @@ MEMORY = """
 import sys, threading
 from pathlib import Path
 from decant.dumper import dumpfile
-from decant.loader.conversion import convert
-from decant.loader.parity import measure
+from decant.loader.artifact.conversion import convert
+from decant.loader.parity.measuring import measure
 dump = dumpfile.read(Path(sys.argv[1]))
 made = convert(dump, None, "net")
 module = made.build()
@@ -87,7 +87,7 @@ def _verdicts() -> dict[str, str]:
 
 
 def _measured(made: Dump, conversion: Conversion) -> Parity:
-    return parity.measure(made, conversion.build(), conversion.caffe_map())
+    return measuring.measure(made, conversion.build(), conversion.caffe_map())
 
 
 def _dumped(count: int, batch: int = 1) -> Iterator[tuple[str, Dump]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.encode_caffemodel import write_v1
+from tests.helpers.encode_caffemodel import write_v1
 
 ROOT = Path(__file__).resolve().parents[1]
 # (output, input, kernel) of each layer: the weights' sizes are those of the published nets
@@ -37,7 +37,7 @@ STEPS = {
     "dump.h5": WRITE_DUMP,
     "dump.npz": "out += '.npz'\n" + WRITE_DUMP,
     "model.safetensors": """
-from decant.loader import safetensors_file as s
+from decant.loader.artifact import safetensors_file as s
 m = caffemodel.read(path)
 arrays = {l.name + str(i): b.array() for l in m.layers for i, b in enumerate(l.blobs)}
 s.write(Path(out), arrays, hashed=False)

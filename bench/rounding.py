@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.conversion import convert
+from decant.loader.artifact.conversion import convert
 from decant.loader.errors import EngineError
-from decant.loader.metrics import distance, error_of
 from decant.loader.ops.batch_norm import centred
+from decant.loader.parity.metrics import distance, error_of
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet, inputs_text, layer
 

@@ -15,14 +15,14 @@ from urllib.parse import quote, unquote
 from decant.commands import inputs as resolve_inputs
 from decant.commands import stage_one
 from decant.commands.run import emit
+from decant.loader.definition.reading import NOTHING_ASKED, STOCK, Asked, Reading
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress, for_terminal
-from decant.loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
 if TYPE_CHECKING:
-    from decant.loader.catalog import Source
-    from decant.loader.graph import Net
-    from decant.loader.recipe import Recipe
+    from decant.loader.catalog.models import Source
+    from decant.loader.definition.graph import Net
+    from decant.loader.pictures.recipe import Recipe
 
 NOT_STATED = "not stated"
 Shape = tuple[int, ...]
@@ -54,7 +54,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Fetch, check and describe the files, and append the entry; a failure changes nothing."""
-    from decant.loader.entry import append, refuse_name
+    from decant.loader.catalog.entry import append, refuse_name
 
     progress = for_terminal()
     path = catalog or Path("models.yaml")
@@ -86,7 +86,7 @@ def add(
 
 
 def _refuse_module(module: str) -> None:
-    from decant.loader.conversion import GENERATED
+    from decant.loader.artifact.conversion import GENERATED
     from decant.loader.zoo import MODULES
 
     if module not in (*MODULES, GENERATED):
@@ -125,7 +125,7 @@ class Sources:
         if not known["size"]:
             raise BadInput(f"{words[0]}: the file is empty; give another one")
         if what == "labels":
-            from decant.loader.labels import read
+            from decant.loader.pictures.labels import read
 
             read(path)
         self._sources[what] = source.model_copy(update=known)
@@ -140,8 +140,8 @@ class Sources:
                 self._fetch(source.model_copy(update={"urls": urls}), what)
 
     def _fetch(self, source: Source, what: str) -> Path:
-        from decant.loader.catalog import Catalog, Model
-        from decant.loader.fetch import fetch
+        from decant.loader.catalog.fetch import fetch
+        from decant.loader.catalog.models import Catalog, Model
 
         draft = Model(
             name=self.name, module="generated", prototxt=source, caffemodel=source,
@@ -153,7 +153,7 @@ class Sources:
 
 def source_of(words: list[str], what: str, folder: Path | None) -> Source:
     """Addresses, the best first, or a file; below `folder`, the catalog's, as seen from there."""
-    from decant.loader.catalog import Source
+    from decant.loader.catalog.models import Source
 
     places = [word if _is_address(word) else _local(word, what, folder) for word in words]
     if len(words) == 1 and not _is_address(words[0]):
@@ -194,9 +194,9 @@ def examine(
 ) -> Found:
     """Read both, and refuse what `convert` would refuse before an engine runs."""
     from decant.engines.reader import parameters
-    from decant.loader.conversion import GENERATED
-    from decant.loader.graph import read_net, refuse_side_effects
-    from decant.loader.plan import known_python
+    from decant.loader.artifact.conversion import GENERATED
+    from decant.loader.definition.graph import read_net, refuse_side_effects
+    from decant.loader.plan.planning import known_python
 
     given = resolve_inputs.Inputs(name, None, files["prototxt"], files["caffemodel"], None, reading)
     net = stage_one.read_deploy(given, shapes)
@@ -229,7 +229,7 @@ def _recipe(
     net: Net, shape: Shape, mean: str | None, beside: Path
 ) -> tuple[Recipe | None, list[str]]:
     """What the definition's data layer says, with --mean in place of its mean."""
-    from decant.loader.recipe import Recipe, recover, with_mean
+    from decant.loader.pictures.recipe import Recipe, recover, with_mean
 
     found, notes = recover(net, shape[0], beside)
     if found is None and mean is not None:
@@ -251,7 +251,7 @@ def _recipe(
 
 def _without_mean(net: Net) -> Net:
     """The rest of transform_param counts where its mean file is not at hand."""
-    from decant.loader.prototxt import Message
+    from decant.loader.definition.prototxt import Message
 
     def strip(message: Message) -> Message:
         kept = [item for item in message.fields if item.name not in ("mean_file", "mean_value")]
@@ -309,7 +309,7 @@ def _report(
 
 def _next(name: str, path: Path, input_shapes: list[str]) -> str:
     """`make convert`, where that reads this very catalog."""
-    from decant.loader.catalog import DEFAULT
+    from decant.loader.catalog.models import DEFAULT
 
     more = " ".join(f"--input {shlex.quote(word)}" for word in input_shapes)
     if path.resolve() == Path(os.environ.get("DECANT_CATALOG") or DEFAULT).resolve():

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from decant.commands.origins import CaffeFiles
-from decant.loader.batch import refuse_no_classes
 from decant.loader.errors import NoClassifier, UsageError
+from decant.loader.plan.batch import refuse_no_classes
 from decant.loader.progress import Progress
 
 BATCH = 32
@@ -90,7 +90,7 @@ def from_torch(net: Any, manifest: dict[str, Any], batch: np.ndarray, device: st
     """Probabilities of all pictures of `batch` (N x C x H x W float32), N x classes."""
     import torch
 
-    from decant.loader.evaluate import scores
+    from decant.loader.pictures.evaluate import scores
 
     fixed = manifest["batch"]
     size = fixed or BATCH
@@ -105,10 +105,10 @@ def from_caffe(
 ) -> np.ndarray:
     """The same from real Caffe, on the files that the artifact was made of (`caffe_files`)."""
     from decant.engines.caffe import forward
-    from decant.loader.batch import filled
-    from decant.loader.deploy import deploy
-    from decant.loader.graph import outputs, read_net
-    from decant.loader.reading import from_json
+    from decant.loader.definition.graph import outputs, read_net
+    from decant.loader.definition.reading import from_json
+    from decant.loader.plan.batch import filled
+    from decant.loader.plan.deploy import deploy
 
     blob, shape = manifest["inputs"][0]["blob"], tuple(manifest["inputs"][0]["shape"])
     reading = from_json(manifest.get("reading", {}))

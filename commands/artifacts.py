@@ -6,8 +6,8 @@ from pathlib import Path
 
 from decant.commands.convert import convert
 from decant.commands.run import emit
-from decant.loader.artifact import SUMS
-from decant.loader.catalog import load_catalog
+from decant.loader.artifact.bundle import SUMS
+from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import FetchError
 
 

@@ -25,8 +25,8 @@ from decant.loader.errors import FetchError, NoClassifier, UsageError
 from decant.loader.progress import Progress, for_terminal
 
 if TYPE_CHECKING:
-    from decant.loader.catalog import Catalog
-    from decant.loader.recipe import Recipe
+    from decant.loader.catalog.models import Catalog
+    from decant.loader.pictures.recipe import Recipe
 
 TOP = 5
 
@@ -60,8 +60,8 @@ def classify(
 ) -> None:
     """Print the five best classes of each picture."""
     from decant.commands.stage_two import check_device
-    from decant.loader.catalog import load_catalog
-    from decant.loader.loading import load
+    from decant.loader.artifact.loading import load
+    from decant.loader.catalog.models import load_catalog
 
     progress = for_terminal()
     check_device(device)
@@ -93,12 +93,12 @@ def open_classifier(
     model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
     """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
-    from decant.loader import artifact
-    from decant.loader import labels as label_files
-    from decant.loader.artifact import folder_of
+    from decant.loader.artifact import bundle
+    from decant.loader.artifact.bundle import folder_of
+    from decant.loader.pictures import labels as label_files
 
     folder = folder_of(model)
-    manifest = artifact.read_manifest(folder)
+    manifest = bundle.read_manifest(folder)
     refuse_no_classifier(manifest)
     recipe = recipe_of(folder, manifest, mean)
     try:
@@ -120,7 +120,7 @@ def open_classifier(
 
 def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
     """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
-    from decant.loader.recipe import from_manifest, with_mean
+    from decant.loader.pictures.recipe import from_manifest, with_mean
 
     refuse_several("inputs", manifest)
     recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
@@ -129,7 +129,7 @@ def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recip
 
 def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
     """Where nobody said how pictures are prepared, --mean has to; pictures are warped to the input."""
-    from decant.loader.recipe import Recipe
+    from decant.loader.pictures.recipe import Recipe
 
     shape = manifest["inputs"][0]["shape"]
     if len(shape) != 4 or shape[1] not in (1, 3):
@@ -157,7 +157,7 @@ def prepared(
     recipe: Recipe, pictures: Sequence[Path], oversample: bool
 ) -> tuple[np.ndarray, list[int]]:
     """All crops of all pictures, and how many each has."""
-    from decant.loader.recipe import crops, prepare, read_picture
+    from decant.loader.pictures.recipe import crops, prepare, read_picture
 
     if oversample and recipe.crop is None:
         raise UsageError("--oversample: the net takes whole pictures, there is nothing to crop")

@@ -10,16 +10,16 @@ from decant.commands import inputs as resolve_inputs
 from decant.commands import stage_one
 from decant.commands.run import emit
 from decant.commands.tables import PARITY_COLUMNS, parity_rows, parity_summary, show
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.errors import UsageError
 from decant.loader.progress import for_terminal
-from decant.loader.reading import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
     from decant.commands.stage_two import Outcome
     from decant.engines.job import Job, StageOne
-    from decant.loader.catalog import Catalog
-    from decant.loader.graph import Net
-    from decant.loader.plugins import Plugins
+    from decant.loader.catalog.models import Catalog
+    from decant.loader.definition.graph import Net
+    from decant.loader.plan.plugins import Plugins
     from decant.loader.progress import Progress
 
 
@@ -45,8 +45,8 @@ def convert(
 ) -> None:
     """Run both stages and report; `page`: report.html too."""
     from decant.commands.stage_two import check_device
-    from decant.loader.artifact import refuse_place
-    from decant.loader.catalog import load_catalog
+    from decant.loader.artifact.bundle import refuse_place
+    from decant.loader.catalog.models import load_catalog
 
     progress = for_terminal()
     plugins = plugins_from(layer_plugins)
@@ -83,8 +83,8 @@ def convert(
     }
     if gpu:
         from decant.engines.torch_container import load_in_container
-        from decant.loader.graph import read_net
-        from decant.loader.recipe import mean_file_of
+        from decant.loader.definition.graph import read_net
+        from decant.loader.pictures.recipe import mean_file_of
 
         load_in_container(
             first.dump,
@@ -134,7 +134,7 @@ def plugins_from(words: list[str]) -> Plugins | None:
     """The user's own layers; None where there are none, and then nothing is imported."""
     if not words:
         return None
-    from decant.loader.plugins import load_plugins
+    from decant.loader.plan.plugins import load_plugins
 
     return load_plugins(words)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decant.commands.run import emit
-from decant.loader.cache import cache_folder
-from decant.loader.catalog import load_catalog
+from decant.loader.catalog.cache import cache_folder
+from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import DecantError, GpuError
 
 # a VGG's files, its dump and its artifact
@@ -71,9 +71,9 @@ def _catalog(path: Path | None) -> Finding:
 
 
 def _engine() -> list[Finding]:
-    from decant.engines.connection import connect, endpoint
+    from decant.engines.docker.connection import connect, endpoint
+    from decant.engines.docker.image import find
     from decant.engines.gpu import SET_UP, why_not
-    from decant.engines.image import find
 
     try:
         client = connect()

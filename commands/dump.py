@@ -7,9 +7,9 @@ from pathlib import Path
 from decant.commands import inputs as resolve_inputs
 from decant.commands import stage_one
 from decant.commands.run import emit
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.errors import UsageError
 from decant.loader.progress import for_terminal
-from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def dump(

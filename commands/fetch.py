@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from decant.commands.run import emit
-from decant.loader import fetch as fetching
-from decant.loader.catalog import load_catalog
+from decant.loader.catalog import fetch as fetching
+from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import FetchError
 from decant.loader.progress import for_terminal
 

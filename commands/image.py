@@ -9,8 +9,8 @@ from decant.loader.progress import for_terminal
 
 def image(*, base: str | None, which: str, as_json: bool) -> None:
     """Build (or find it built already) and say its id."""
-    from decant.engines.connection import connect
-    from decant.engines.image import CONTEXTS, build, find
+    from decant.engines.docker.connection import connect
+    from decant.engines.docker.image import CONTEXTS, build, find
 
     if which not in CONTEXTS:
         raise UsageError(f"--which {which!r}: one of {', '.join(CONTEXTS)}")

@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from decant.loader.definition.not_a_net import refuse_exchanged
+from decant.loader.definition.reading import NOTHING_ASKED, STOCK, Asked, Reading
 from decant.loader.errors import BadInput, UsageError
-from decant.loader.not_a_net import refuse_exchanged
 from decant.loader.progress import Progress
-from decant.loader.reading import NOTHING_ASKED, STOCK, Asked, Reading
 
 if TYPE_CHECKING:
-    from decant.loader.catalog import Model
+    from decant.loader.catalog.models import Model
 
 BUNDLED = "lenet_digits"
 
@@ -114,8 +114,8 @@ def _from_catalog(
     progress: Progress,
     asked: Asked,
 ) -> Inputs:
-    from decant.loader.catalog import load_catalog
-    from decant.loader.fetch import resolve as fetch
+    from decant.loader.catalog.fetch import resolve as fetch
+    from decant.loader.catalog.models import load_catalog
 
     models = load_catalog(catalog)
     entry = models.model(model)
@@ -130,8 +130,8 @@ def _from_catalog(
 
 def _inside(caffemodel: Path, progress: Progress) -> Path:
     """The definition that the caffemodel itself holds, as a file of the cache."""
-    from decant.loader.cache import cache_folder
-    from decant.loader.from_weights import definition_of
+    from decant.loader.catalog.cache import cache_folder
+    from decant.loader.definition.from_weights import definition_of
 
     text = definition_of(caffemodel).encode()
     folder = cache_folder() / "definitions" / hashlib.sha256(text).hexdigest()[:32]

@@ -9,11 +9,11 @@ from decant.commands.run import emit
 from decant.commands.stage_one import parse_shapes
 from decant.commands.tables import show, size_text
 from decant.loader import listing
-from decant.loader.artifact import folder_of
-from decant.loader.catalog import load_catalog
-from decant.loader.fetch import fetch
+from decant.loader.artifact.bundle import folder_of
+from decant.loader.catalog.fetch import fetch
+from decant.loader.catalog.models import load_catalog
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.progress import for_terminal
-from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def inspect(

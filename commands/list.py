@@ -6,8 +6,8 @@ from pathlib import Path
 
 from decant.commands.run import emit
 from decant.commands.tables import show, size_text
-from decant.loader.artifact import place_of_artifacts
-from decant.loader.catalog import load_catalog
+from decant.loader.artifact.bundle import place_of_artifacts
+from decant.loader.catalog.models import load_catalog
 
 
 def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from decant.commands.convert import plugins_from, report
 from decant.commands.inputs import valid_name
 from decant.commands.stage_one import parse_shapes
-from decant.loader.catalog import load_catalog
+from decant.loader.catalog.models import load_catalog
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.progress import for_terminal
-from decant.loader.reading import NOTHING_ASKED, Asked
 
 
 def load(
@@ -31,8 +31,8 @@ def load(
     `asked` goes over how the dump says that its definition was read.
     """
     from decant.commands.stage_two import assemble, check_device, read_dump
-    from decant.loader.artifact import refuse_place
-    from decant.loader.conversion import reading_of
+    from decant.loader.artifact.bundle import refuse_place
+    from decant.loader.artifact.conversion import reading_of
 
     entry = reference = None
     if model is not None:

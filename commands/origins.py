@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from decant.commands.inputs import sha256
 from decant.commands.stage_two import read_dump
-from decant.loader import artifact
+from decant.loader.artifact import bundle
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
     from decant.dumper.dumpfile import Dump
-    from decant.loader.catalog import Catalog, Model
+    from decant.loader.catalog.models import Catalog, Model
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def caffe_files(
 
     Raises UsageError where neither place has the very files that the artifact was made of.
     """
-    from decant.loader.fetch import resolve
+    from decant.loader.catalog.fetch import resolve
 
     recorded = _recorded(folder)
     if recorded is not None and _are(recorded, manifest):
@@ -56,10 +56,10 @@ def caffe_files(
 
 
 def _recorded(folder: Path) -> CaffeFiles | None:
-    build = artifact.read_record(folder, "build.json")
+    build = bundle.read_record(folder, "build.json")
     prototxt, caffemodel = build.get("prototxt"), build.get("caffemodel")
     # what came out of the caffemodel lies in the artifact itself
-    own = folder / artifact.PROTOTXT
+    own = folder / bundle.PROTOTXT
     prototxt = str(own) if own.is_file() else prototxt
     if not isinstance(prototxt, str):
         return None
@@ -72,7 +72,7 @@ def parity_dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump
     Raises BadInput for a dump that cannot be read, where there is no other.
     """
     entry = entry_of(manifest, models)
-    places = [artifact.read_record(folder, "build.json").get("parity_dump")]
+    places = [bundle.read_record(folder, "build.json").get("parity_dump")]
     if entry is not None and entry.reference_dump:
         places.append(str(models.local(entry.reference_dump)))
     damaged = None

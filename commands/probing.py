@@ -11,9 +11,9 @@ from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
     from decant.engines.job import Job, StageOne
-    from decant.loader.catalog import Model
-    from decant.loader.graph import Net
-    from decant.loader.probe import Spread
+    from decant.loader.catalog.models import Model
+    from decant.loader.definition.graph import Net
+    from decant.loader.plan.probe import Spread
 
 Shape = tuple[int, ...]
 
@@ -34,7 +34,7 @@ def probed(
     `shapes`: of all inputs. A net whose layers pick rows may pick none of the first probe's: others
     are tried, and what remains without a value is said.
     """
-    from decant.loader.probe import choose
+    from decant.loader.plan.probe import choose
 
     assert job.net is not None
     net = _settled(job.net, shapes)
@@ -53,15 +53,15 @@ def probed(
 
 def _settled(net: Net, shapes: Mapping[str, Shape]) -> Net:
     """The net that Caffe can build: it takes no other number of time steps later on."""
-    from decant.loader.batch import other_steps
-    from decant.loader.deploy import with_shapes
+    from decant.loader.plan.batch import other_steps
+    from decant.loader.plan.deploy import with_shapes
 
     return with_shapes(net, shapes) if other_steps(net, shapes) else net
 
 
 def _pictures(model: Model | None) -> dict[str, Spread]:
     """The catalog's word on its input."""
-    from decant.loader.probe import transformed
+    from decant.loader.plan.probe import transformed
 
     if model is None or model.input is None or model.preprocessing is None:
         return {}
@@ -113,7 +113,7 @@ def _blank(result: StageOne) -> list[str]:
 
 def _of_one_step(net: Net, result: StageOne) -> list[str]:
     """Recurrent layers whose state nothing comes of."""
-    from decant.loader.batch import RECURRENT
+    from decant.loader.plan.batch import RECURRENT
 
     given = {
         layer.name

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from decant.commands.classify import Classifier
     from decant.dumper.dumpfile import Dump
-    from decant.loader.catalog import Catalog
-    from decant.loader.recipe import Recipe
+    from decant.loader.catalog.models import Catalog
+    from decant.loader.pictures.recipe import Recipe
     from decant.loader.report.looking import Seen
 
 PAGE = "report.html"
@@ -40,7 +40,7 @@ def report(
     as_json: bool,
 ) -> None:
     """Write report.html into the artifact's folder, and with `png` its pictures as files."""
-    from decant.loader.catalog import load_catalog
+    from decant.loader.catalog.models import load_catalog
 
     progress = for_terminal()
     with_caffe = asks_caffe(engine)
@@ -79,16 +79,16 @@ def write(
     labels: Path | None = None,
 ) -> tuple[Path, list[Any]]:
     """Make the page, then give it its name; (its path, its pictures)."""
-    from decant.loader import artifact
-    from decant.loader.loading import load
-    from decant.loader.recipe import open_picture
+    from decant.loader.artifact import bundle
+    from decant.loader.artifact.loading import load
+    from decant.loader.pictures.recipe import open_picture
     from decant.loader.report import looking
 
     if picture is not None:
         # a wrong path is told before anything that the net lacks
         open_picture(picture)
-    folder = artifact.folder_of(model)
-    manifest = artifact.read_manifest(folder)
+    folder = bundle.folder_of(model)
+    manifest = bundle.read_manifest(folder)
     net, _ = load(folder.resolve())
     seen = None
     chosen = picture or _bundled(manifest, models)
@@ -118,7 +118,7 @@ def write(
 
 def _seen(recipe: Recipe, picture: Path) -> Seen:
     """The picture's centre, to look at and for the net."""
-    from decant.loader.recipe import crops, prepare, read_picture
+    from decant.loader.pictures.recipe import crops, prepare, read_picture
     from decant.loader.report.looking import Seen
 
     whole = read_picture(picture, recipe)

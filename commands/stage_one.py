@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decant.commands.inputs import Inputs
+from decant.loader.definition.reading import STOCK
 from decant.loader.errors import UsageError
 from decant.loader.progress import Progress
-from decant.loader.reading import STOCK
 
 if TYPE_CHECKING:
     import numpy as np
 
     from decant.engines.job import Job, StageOne
-    from decant.loader.graph import Net
-    from decant.loader.plugins import Plugins
+    from decant.loader.definition.graph import Net
+    from decant.loader.plan.plugins import Plugins
 
 Shape = tuple[int, ...]
 
@@ -90,8 +90,8 @@ def run(
     Caffe: the reader takes such a net.
     """
     from decant.engines.choose import choose
-    from decant.loader.graph import refuse_side_effects
-    from decant.loader.plan import known_python
+    from decant.loader.definition.graph import refuse_side_effects
+    from decant.loader.plan.planning import known_python
 
     net = read_deploy(inputs, shapes or {}, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
@@ -143,9 +143,9 @@ def refuse_unconvertible(
     exit code: no other file would help there.
     """
     from decant.engines.reader import parameters
-    from decant.loader.conversion import check, unsupported_layers
+    from decant.loader.artifact.conversion import check, unsupported_layers
     from decant.loader.errors import BadInput
-    from decant.loader.plan import unsupported
+    from decant.loader.plan.planning import unsupported
 
     try:
         found = parameters(net, job, finite)
@@ -165,7 +165,7 @@ def refuse_other_input(
     job: Job, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
 ) -> None:
     """Raise BadInput, with the input that the weights fit, where they do not fit this one."""
-    from decant.loader.fit import refuse_other_input
+    from decant.loader.plan.fit import refuse_other_input
 
     refuse_other_input(net, shapes, _held(job), plugins.rules if plugins else {})
 
@@ -178,7 +178,7 @@ def _input(
     plugins: Plugins | None,
 ) -> tuple[dict[str, Shape], dict[str, np.ndarray]]:
     """(the shapes of the inputs, as far as they are known; the probe, if `file` has it)."""
-    from decant.loader.probe_file import read
+    from decant.loader.plan.probe_file import read
 
     if file is not None:
         rules = plugins.rules if plugins else {}
@@ -191,9 +191,9 @@ def input_shapes(
     inputs: Inputs, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
 ) -> dict[str, Shape]:
     """Those of --input, and what loader.batch makes of the others; without those that say none."""
-    from decant.loader.batch import batch_of
-    from decant.loader.batch import input_shapes as found
-    from decant.loader.probe import refuse_unknown
+    from decant.loader.plan.batch import batch_of
+    from decant.loader.plan.batch import input_shapes as found
+    from decant.loader.plan.probe import refuse_unknown
 
     refuse_unknown(net, shapes, "--input")
     # of one picture there is nothing to find out
@@ -204,8 +204,8 @@ def input_shapes(
 
 def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | None = None) -> Net:
     """The definition in its deploy form."""
-    from decant.loader.deploy import deploy, is_training
-    from decant.loader.graph import read_net
+    from decant.loader.definition.graph import read_net
+    from decant.loader.plan.deploy import deploy, is_training
 
     net = read_net(inputs.prototxt, inputs.reading)
     rules = plugins.rules if plugins else {}
@@ -229,7 +229,7 @@ def _into_cache(
     progress: Progress,
 ) -> StageOne:
     """The dump's place follows from the caffemodel's hash, which is ready when the dump is."""
-    from decant.loader.cache import cache_folder
+    from decant.loader.catalog.cache import cache_folder
 
     folder = cache_folder() / "dumps"
     folder.mkdir(parents=True, exist_ok=True)
@@ -260,7 +260,7 @@ def _cached(
 ) -> Path:
     """Where the dump of these inputs stays: one folder for each hash of all that decides it."""
     from decant.dumper.dumpfile import VERSION
-    from decant.loader.cache import cache_folder
+    from decant.loader.catalog.cache import cache_folder
 
     decides = [
         VERSION,

@@ -17,10 +17,10 @@ from decant.loader.errors import BadInput, GpuError, ParityError, UsageError
 from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
-    from decant.loader.catalog import Model
-    from decant.loader.conversion import Conversion
-    from decant.loader.plugins import Plugins
-    from decant.loader.verdict import Parity
+    from decant.loader.artifact.conversion import Conversion
+    from decant.loader.catalog.models import Model
+    from decant.loader.parity.verdict import Parity
+    from decant.loader.plan.plugins import Plugins
 
 DEVICES = ("cpu", "cuda")
 
@@ -86,9 +86,9 @@ def assemble(
     """
     import hashlib
 
-    from decant.loader import artifact, manifest
-    from decant.loader.conversion import convert
-    from decant.loader.graph import INSIDE
+    from decant.loader.artifact import bundle, manifest
+    from decant.loader.artifact.conversion import convert
+    from decant.loader.definition.graph import INSIDE
 
     check_device(device)
     dump = dump or read_dump(dump_path)
@@ -109,7 +109,7 @@ def assemble(
     prototxt = hashlib.sha256(dump.prototxt.encode()).hexdigest()
     described = manifest.describe(name, model, dump, converted, prototxt)
     with progress.task(f"writing {folder}"):
-        artifact.write(
+        bundle.write(
             folder,
             tensors=converted.tensors,
             source=converted.source,
@@ -134,7 +134,7 @@ def _parity(
     reason: Callable[[], str],
 ) -> Parity:
     """`reason`: why the dump has no activations."""
-    from decant.loader import verdict
+    from decant.loader.parity import verdict
 
     if not wanted:
         return verdict.not_measured("--no-parity")
@@ -143,12 +143,12 @@ def _parity(
         if other is None:
             return verdict.not_measured(reason())
         dump = other
-    from decant.loader import parity
+    from decant.loader.parity import measuring
 
     tolerance = model.tolerance if model else {}
     bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
     with progress.task("comparing every layer with Caffe"):
-        return parity.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
+        return measuring.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
 
 
 def _without_activations(
@@ -160,7 +160,7 @@ def _without_activations(
     """Why there are none, and what to do where something can be done."""
     from decant.engines.choose import foreign_to_caffe
     from decant.engines.stand_in import stand_in
-    from decant.loader.conversion import deploy_form
+    from decant.loader.artifact.conversion import deploy_form
 
     net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from decant.loader.verdict import Parity
+    from decant.loader.parity.verdict import Parity
 
 
 # of the last column, which alone may go on in further lines

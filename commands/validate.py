@@ -28,10 +28,10 @@ from decant.loader.progress import SILENT, Progress, for_terminal
 if TYPE_CHECKING:
     from torch import nn
 
-    from decant.loader.catalog import Catalog
-    from decant.loader.dataset import Picture
-    from decant.loader.evaluate import Accuracy, Processes
-    from decant.loader.recipe import Recipe
+    from decant.loader.catalog.models import Catalog
+    from decant.loader.pictures.dataset import Picture
+    from decant.loader.pictures.evaluate import Accuracy, Processes
+    from decant.loader.pictures.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def validate(
 
     # read when torch is loaded: its idle threads must not spin on the cores that read pictures
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from decant.loader.catalog import load_catalog
-    from decant.loader.evaluate import processes
+    from decant.loader.catalog.models import load_catalog
+    from decant.loader.pictures.evaluate import processes
 
     with processes() as team:
         progress = for_terminal() if team.rank == 0 else SILENT
@@ -172,7 +172,7 @@ def _all(folders: list[Path], asked: Asked, as_json: bool) -> None:
 
 
 def _folders(names: list[str], out: Path | None) -> list[Path]:
-    from decant.loader.artifact import folder_of, place_of_artifacts
+    from decant.loader.artifact.bundle import folder_of, place_of_artifacts
 
     root = out or place_of_artifacts()
     if names:
@@ -186,12 +186,12 @@ def _folders(names: list[str], out: Path | None) -> list[Path]:
 
 
 def _validate(folder: Path, asked: Asked) -> Validation:
-    from decant.loader import artifact
-    from decant.loader.loading import load
+    from decant.loader.artifact import bundle
+    from decant.loader.artifact.loading import load
 
     def check() -> tuple[dict[str, Any], nn.Module, Validation, Work | None]:
         _check_device(asked)
-        manifest = artifact.verify(folder)
+        manifest = bundle.verify(folder)
         model, _ = load(folder.resolve())
         result = Validation(
             folder, _parity_again(folder, manifest, model, asked.device, asked.models)
@@ -225,9 +225,9 @@ def _parity_again(
     folder: Path, manifest: dict[str, Any], model: nn.Module, device: str, models: Catalog
 ) -> str:
     """Measured on Caffe's activations of this net, where they are at hand."""
-    from decant.loader import parity
-    from decant.loader.artifact import read_record
-    from decant.loader.loading import caffe_map
+    from decant.loader.artifact.bundle import read_record
+    from decant.loader.artifact.loading import caffe_map
+    from decant.loader.parity import measuring
 
     dump = parity_dump(folder, manifest, models)
     if dump is None:
@@ -235,7 +235,7 @@ def _parity_again(
         return f"not measured: {why or 'the dump with its activations is not at hand any more'}"
     entry = entry_of(manifest, models)
     bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
-    first = parity.measure(dump, model, caffe_map(manifest), device, bounds).first_failure
+    first = measuring.measure(dump, model, caffe_map(manifest), device, bounds).first_failure
     if first is not None:
         raise ParityError(
             f"{folder.name}: layer {first.layer!r} differs from Caffe: {first.reason}; "
@@ -246,8 +246,8 @@ def _parity_again(
 
 def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
     """The pictures asked for, or those bundled with the model; None where there are none."""
-    from decant.loader import dataset
-    from decant.loader.recipe import from_manifest
+    from decant.loader.pictures import dataset
+    from decant.loader.pictures.recipe import from_manifest
 
     place = asked.data or bundled_pictures(manifest, asked.models)
     if place is None:
@@ -288,8 +288,8 @@ def _fingerprint(manifest: dict[str, Any], work: Work) -> str:
 def _measure(
     result: Validation, manifest: dict[str, Any], model: nn.Module, work: Work, asked: Asked
 ) -> None:
-    from decant.loader import dataset
-    from decant.loader.evaluate import accuracy, against_published, measure
+    from decant.loader.pictures import dataset
+    from decant.loader.pictures.evaluate import accuracy, against_published, measure
 
     team, total = asked.team, len(work.pictures)
     fixed = manifest["batch"]
@@ -327,7 +327,7 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
     """On how many pictures real Caffe has the same best class."""
-    from decant.loader import dataset
+    from decant.loader.pictures import dataset
 
     assert work.files is not None
     parts = dataset.plan(len(work.pictures), BATCH)

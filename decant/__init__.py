@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decant.loader import errors as errors
-    from decant.loader.loading import load as load
-    from decant.loader.recording import activations as activations
+    from decant.loader.artifact.loading import load as load
+    from decant.loader.artifact.recording import activations as activations
 
 __version__ = "0.2.0"
 __all__ = ["__version__", "activations", "errors", "load"]

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from decant.dumper import dumpfile
-from decant.engines.connection import connect
-from decant.engines.container import Ended, Run, judge, run
 from decant.engines.crosscheck import crosscheck
-from decant.engines.image import ensure
+from decant.engines.docker.connection import connect
+from decant.engines.docker.container import Ended, Run, judge, run
+from decant.engines.docker.image import ensure
 from decant.engines.job import Job, StageOne
 from decant.engines.stand_in import StandIn, blobs_for, told_back
 from decant.engines.weights import Weights
+from decant.loader.definition.stock_bytes import stock_parses
 from decant.loader.errors import BadInput, EngineError, IntegrityError, Unsupported
 from decant.loader.progress import Progress
-from decant.loader.stock_bytes import stock_parses
-from decant.loader.write_caffemodel import write
+from decant.loader.weights.write_caffemodel import write
 
 if TYPE_CHECKING:
     import docker
 
-    from decant.loader.graph import Net
+    from decant.loader.definition.graph import Net
 
 COMMAND = ("python3", "-I", "-B", "-m", "dumper", "/io")
 CAFFE_LIMIT = 1 << 31

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from decant.loader.errors import EngineError, Unsupported, UsageError
 
 if TYPE_CHECKING:
-    from decant.loader.graph import Layer, Net
+    from decant.loader.definition.graph import Layer, Net
 
 ENGINES = ("auto", "caffe", "reader")
 
@@ -50,8 +50,8 @@ def choose(
 
 def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
     """What keeps stock Caffe from running the net, a line each."""
-    from decant.loader.plan import known_python
-    from decant.loader.schema import unknown_to_caffe
+    from decant.loader.definition.schema import unknown_to_caffe
+    from decant.loader.plan.planning import known_python
 
     programs = [
         f"line {layer.line}: layer {layer.name!r}: type Python, whose program the image lacks"
@@ -66,7 +66,7 @@ def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
 
 
 def _by_engine() -> Choice:
-    from decant.engines.connection import connect, endpoint
+    from decant.engines.docker.connection import connect, endpoint
 
     try:
         connect().close()

@@ -12,9 +12,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from decant.dumper.caffemodel import Caffemodel, shown
 from decant.dumper.dumpfile import Dump
 from decant.loader.errors import BadInput, IntegrityError
+from decant.loader.weights.caffemodel import Caffemodel, shown
 
 
 def check_names(

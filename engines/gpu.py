@@ -17,7 +17,7 @@ SET_UP = (
 
 def require() -> None:
     """Raise GpuError with the toolkit's set-up commands unless a container gets a GPU."""
-    from decant.engines.connection import connect
+    from decant.engines.docker.connection import connect
 
     client = connect()
     try:
@@ -33,8 +33,8 @@ def why_not(client: docker.DockerClient) -> str:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from decant.engines.container import Run, run
-    from decant.engines.image import find
+    from decant.engines.docker.container import Run, run
+    from decant.engines.docker.image import find
 
     image_id = find(client, "torch") or find(client, "caffe")
     if image_id is None:

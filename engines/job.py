@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decant.dumper.dumpfile import Dump
     from decant.engines.stand_in import StandIn
     from decant.engines.weights import Weights
-    from decant.loader.graph import Net
+    from decant.loader.definition.graph import Net
 
 
 @dataclass(frozen=True)

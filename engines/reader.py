@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from decant.dumper import caffemodel, dumpfile
+from decant.dumper import dumpfile
 from decant.engines.crosscheck import check_names, refuse, same_bits
 from decant.engines.job import Job, StageOne
 from decant.engines.weights import Weights, always_has_blobs
+from decant.loader.definition.graph import Layer, Net, owners, read_net
 from decant.loader.errors import BadInput
-from decant.loader.fillers import at_random
-from decant.loader.graph import Layer, Net, owners, read_net
+from decant.loader.plan.fillers import at_random
 from decant.loader.progress import Progress
+from decant.loader.weights import caffemodel
 
 PARAMETERS = {
     "Convolution": "convolution_param",

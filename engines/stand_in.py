@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from decant.dumper import caffemodel, dumpfile
+from decant.dumper import dumpfile
 from decant.engines.weights import Weights
-from decant.loader.graph import Layer, Net, owners, rendered
+from decant.loader.definition.graph import Layer, Net, owners, rendered
+from decant.loader.definition.prototxt import Field, Message
 from decant.loader.layers import nvcaffe
 from decant.loader.layers.rule import Shape
-from decant.loader.prototxt import Field, Message
+from decant.loader.weights import caffemodel
 
 
 @dataclass(frozen=True)

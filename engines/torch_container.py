@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from decant.engines.connection import connect
-from decant.engines.container import FOLDER, Ended, Run, judge, run
-from decant.engines.image import ensure
-from decant.loader import artifact
+from decant.engines.docker.connection import connect
+from decant.engines.docker.container import FOLDER, Ended, Run, judge, run
+from decant.engines.docker.image import ensure
+from decant.loader.artifact import bundle
 from decant.loader.errors import DecantError, EngineError
 from decant.loader.progress import Progress
 
 GIBIBYTE = 1 << 30
-FILES = (*artifact.REPRODUCIBLE, *artifact.VOLATILE, artifact.SUMS)
+FILES = (*bundle.REPRODUCIBLE, *bundle.VOLATILE, bundle.SUMS)
 PIPELINE = ("python3", "-B", "-m", "decant")
 
 
@@ -54,14 +54,14 @@ def load_in_container(
     with tempfile.TemporaryDirectory(dir=out, prefix=".decant-") as folder:
         part = Path(folder) / name
         part.mkdir()
-        fetch = {f"{name}/{file}": part / file for file in (*FILES, *artifact.OPTIONAL)}
+        fetch = {f"{name}/{file}": part / file for file in (*FILES, *bundle.OPTIONAL)}
         with progress.task("stage 2 runs in the torch container"):
             ended, job = _run(words, files, fetch, gpu, progress)
         if not all((part / file).exists() for file in FILES):
             raise _failure(ended, job)
-        artifact.verify(part)
+        bundle.verify(part)
         _rename_dump(part / "build.json", dump, build)
-        artifact.swap(part, out / name)
+        bundle.swap(part, out / name)
 
 
 def _rename_dump(record: Path, dump: Path, build: Mapping[str, Any] | None) -> None:
@@ -81,11 +81,11 @@ def validate_in_container(
 ) -> None:
     """`decant validate` in the container on copies of the artifacts, dumps and pictures."""
     for folder in folders:
-        artifact.read_manifest(folder)
+        bundle.read_manifest(folder)
         files: dict[str, Path | bytes] = {
             f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
         }
-        build = artifact.read_record(folder, "build.json")
+        build = bundle.read_record(folder, "build.json")
         dump = Path(build.get("parity_dump") or "")
         if dump.is_file():
             files["dump.h5"] = dump

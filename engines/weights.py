@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from decant.dumper import caffemodel
-from decant.dumper.caffemodel import Caffemodel, shown
-from decant.loader import fillers
+from decant.loader.definition.forks import float_type
+from decant.loader.definition.graph import Layer, Net, owners
+from decant.loader.definition.prototxt import Message
 from decant.loader.errors import BadInput
-from decant.loader.forks import float_type
-from decant.loader.graph import Layer, Net, owners
 from decant.loader.layers import nvcaffe
 from decant.loader.layers.rule import Rule, Shape, same_shape
-from decant.loader.plan import outline
-from decant.loader.prototxt import Message
+from decant.loader.plan import fillers
+from decant.loader.plan.planning import outline
+from decant.loader.weights import caffemodel
+from decant.loader.weights.caffemodel import Caffemodel, shown
 
 # Layer types that always hold parameters, at TEST, whatever else the layer says: a net layer of such
 # a type that the file lacks would be filler in Caffe.

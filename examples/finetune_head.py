@@ -26,9 +26,9 @@ from torch.nn.functional import cross_entropy
 
 from decant.commands.run import run
 from decant.loader import load
-from decant.loader.artifact import folder_of, read_manifest
-from decant.loader.dataset import Picture, find, prepared
-from decant.loader.recipe import Recipe, from_manifest
+from decant.loader.artifact.bundle import folder_of, read_manifest
+from decant.loader.pictures.dataset import Picture, find, prepared
+from decant.loader.pictures.recipe import Recipe, from_manifest
 
 DIGITS = Path(__file__).resolve().parents[1] / "models/lenet_digits/validation"
 

@@ -24,7 +24,7 @@ from torch import nn
 
 from decant.commands.run import run
 from decant.loader import load
-from decant.loader.artifact import folder_of, read_manifest
+from decant.loader.artifact.bundle import folder_of, read_manifest
 
 
 def export(net: nn.Module, example: torch.Tensor, out: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from decant.loader.loading import load as load
-    from decant.loader.recording import activations as activations
+    from decant.loader.artifact.loading import load as load
+    from decant.loader.artifact.recording import activations as activations
 
 if __name__ == "loader":
     # imported by its short name, as one can in a checkout
@@ -23,16 +23,16 @@ if __name__ == "loader":
 def __getattr__(name: str) -> Any:
     # the files are called otherwise: importing loader.load would put a module in this place
     if name == "load":
-        from decant.loader.loading import load
+        from decant.loader.artifact.loading import load
 
         return load
     if name == "activations":
-        from decant.loader.recording import activations
+        from decant.loader.artifact.recording import activations
 
         return activations
     # `from decant.loader import artifact` asks here first: the catalog is not read for a file's sake
     if not name.startswith("_") and not _is_submodule(name):
-        from decant.loader.catalog import load_catalog
+        from decant.loader.catalog.models import load_catalog
 
         if name in load_catalog().models:
             return _entry_point(name)
@@ -46,7 +46,7 @@ def _is_submodule(name: str) -> bool:
 
 def _entry_point(name: str) -> Callable[[], Any]:
     def model() -> Any:
-        from decant.loader.loading import load
+        from decant.loader.artifact.loading import load
 
         return load(name)
 
@@ -55,6 +55,6 @@ def _entry_point(name: str) -> Callable[[], Any]:
 
 
 def __dir__() -> list[str]:
-    from decant.loader.catalog import load_catalog
+    from decant.loader.catalog.models import load_catalog
 
     return ["activations", "load", *load_catalog().models]

@@ -16,11 +16,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from decant.dumper import dumpfile
-from decant.loader import artifact
+from decant.loader.artifact import bundle
+from decant.loader.definition.naming import unique
 from decant.loader.errors import BadInput, UsageError
-from decant.loader.metrics import cosine, distance
-from decant.loader.naming import unique
-from decant.loader.verdict import BOUND, LayerParity
+from decant.loader.parity.metrics import cosine, distance
+from decant.loader.parity.verdict import BOUND, LayerParity
 
 Tops = dict[str, list[np.ndarray]]
 
@@ -85,7 +85,7 @@ def _beyond(rows: Iterable[Row], bound: float) -> list[Row]:
 def open_side(path: Path) -> Side:
     """A dump, an artifact's folder, or an NPZ with one array a layer. Raises BadInput."""
     if path.is_dir():
-        manifest = artifact.read_manifest(path)
+        manifest = bundle.read_manifest(path)
         types = {layer["name"]: layer["type"] for layer in manifest["net"]}
         return Side(path, "artifact", {}, {}, types)
     if not path.is_file():
@@ -187,7 +187,7 @@ def _layers(side: Side, against: Side, probe: Mapping[str, np.ndarray], device: 
 
 
 def _seeded(folder: Path) -> dict[str, np.ndarray]:
-    manifest = artifact.read_manifest(folder)
+    manifest = bundle.read_manifest(folder)
     random = np.random.Generator(np.random.PCG64(0))
     return {
         item["blob"]: random.standard_normal(item["shape"], np.float32) * np.float32(50)
@@ -201,10 +201,10 @@ def _artifact(
     """The artifact run on `probe`; where `caffe` is a dump, each layer also on that one's inputs."""
     import torch
 
-    from decant.loader.loading import load
-    from decant.loader.parity import caffe_values
-    from decant.loader.running import Alone, Run, names
-    from decant.loader.tracing import CaffeMap, Trace
+    from decant.loader.artifact.loading import load
+    from decant.loader.parity.measuring import caffe_values
+    from decant.loader.parity.running import Alone, Run, names
+    from decant.loader.source.tracing import CaffeMap, Trace
 
     model, _ = load(folder.resolve())
     found: CaffeMap = model.__dict__["caffe_map"]
@@ -232,7 +232,7 @@ def _refuse_other_inputs(
     lacking = [blob for blob in blobs if blob not in probe]
     if lacking:
         raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
-    manifest = artifact.read_manifest(folder)
+    manifest = bundle.read_manifest(folder)
     fixed = manifest["batch"]
     for item in manifest["inputs"]:
         given = probe[item["blob"]].shape
@@ -271,8 +271,8 @@ def _explain(rows: Sequence[Row], one: Side, other: Side, device: str) -> None:
     sides = {side.kind: side.path for side in (one, other)}
     if set(sides) != {"artifact", "dump"}:
         return
-    from decant.loader.loading import load
-    from decant.loader.parity import measure
+    from decant.loader.artifact.loading import load
+    from decant.loader.parity.measuring import measure
 
     model, _ = load(sides["artifact"].resolve())
     found: dict[str, list[LayerParity]] = {}

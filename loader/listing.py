@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from decant.dumper import caffemodel, dumpfile
-from decant.loader.artifact import read_manifest
-from decant.loader.deploy import deploy
+from decant.dumper import dumpfile
+from decant.loader.artifact.bundle import read_manifest
+from decant.loader.definition.from_weights import definition_of
+from decant.loader.definition.graph import Net, net_from_text, owners, read_net
+from decant.loader.definition.naming import unique
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.errors import BadInput, UsageError
-from decant.loader.from_weights import definition_of
-from decant.loader.graph import Net, net_from_text, owners, read_net
-from decant.loader.naming import unique
-from decant.loader.plan import BlobShapes, outline
-from decant.loader.reading import NOTHING_ASKED, Asked
+from decant.loader.plan.deploy import deploy
+from decant.loader.plan.planning import BlobShapes, outline
+from decant.loader.weights import caffemodel
 
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
@@ -219,7 +220,7 @@ def _macs(
 
 
 def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: Asked) -> Listing:
-    from decant.loader.conversion import deploy_form, reading_of
+    from decant.loader.artifact.conversion import deploy_form, reading_of
 
     dump.reading = asked.over(reading_of(dump)).to_text()
     net = deploy_form(dump, shapes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loader import faulty_server
+from tests.helpers import faulty_server
 
 # idle OpenMP workers spin; two cores are quicker with one worker each
 os.environ.setdefault("OMP_NUM_THREADS", "1")

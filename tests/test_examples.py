@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from decant.loader import activations, load
-from decant.loader.graph import net_from_text
-from tests import definitions
-from tests.random_weights import random_blobs, write_caffemodel
+from decant.loader.definition.graph import net_from_text
+from tests.helpers import definitions
+from tests.helpers.random_weights import random_blobs, write_caffemodel
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
@@ -103,7 +103,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         r"num_output: (64|128|256|512) ", lambda m: f"num_output: {int(m[1]) // 16} ", text
     )
     assert thin.count("num_output: 32 ") == 6
-    from decant.loader.catalog import load_catalog
+    from decant.loader.catalog.models import load_catalog
 
     preprocessing = load_catalog().models["vgg_face"].preprocessing
     assert preprocessing is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from decant.loader import rpn
+from decant.loader.definition import rpn
 from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
 
 Box = tuple[float, float, float, float]

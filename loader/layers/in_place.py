@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from decant.loader.graph import Layer
+from decant.loader.definition.graph import Layer
 from decant.loader.layers.rule import Shape
 
 # value by value, or through memory of their own

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from decant.loader.graph import Layer
+from decant.loader.definition.graph import Layer
+from decant.loader.definition.prototxt import number
 from decant.loader.layers import rule
 from decant.loader.layers.normalised import normalised
 from decant.loader.layers.rule import Shape, Site, Written, WrongBlobs, count
-from decant.loader.prototxt import number
 
 # the state of an affine BatchNorm
 PARTS = ("running_mean", "running_var", "weight", "bias")

@@ -14,10 +14,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from decant.loader.graph import Layer
-from decant.loader.pretty import literal
-from decant.loader.prototxt import Field, Message, integer, number
-from decant.loader.reading import STOCK, Reading
+from decant.loader.definition.graph import Layer
+from decant.loader.definition.prototxt import Field, Message, integer, number
+from decant.loader.definition.reading import STOCK, Reading
+from decant.loader.layers.pretty import literal
 
 Shape = tuple[int, ...]
 Rule = Callable[["Site"], "Written"]

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from decant.dumper.dumpfile import Dump
-from decant.loader import artifact
-from decant.loader.batch import filled
-from decant.loader.naming import unique
+from decant.loader.artifact import bundle
+from decant.loader.definition.naming import unique
+from decant.loader.plan.batch import filled
 from decant.loader.report import figures
 from decant.loader.report.figures import Picture
 from decant.loader.report.page import Section, render
@@ -52,8 +52,8 @@ def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> 
 
     Raises ArtifactMissing or IntegrityError as reading one does.
     """
-    manifest = artifact.read_manifest(folder)
-    build, parity = (artifact.read_record(folder, name) for name in artifact.VOLATILE)
+    manifest = bundle.read_manifest(folder)
+    build, parity = (bundle.read_record(folder, name) for name in bundle.VOLATILE)
     parity = parity or {"status": "not measured", "reason": "parity.json did not come along"}
     sections = []
     if parity.get("layers"):
@@ -149,7 +149,7 @@ def _maps(
 
 def _activations(net: nn.Module, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
     """The first top of every layer."""
-    from decant.loader.recording import activations
+    from decant.loader.artifact.recording import activations
 
     found = activations(net, [torch.from_numpy(np.array(array)) for array in inputs])
     firsts = {name: top[0] if isinstance(top, list) else top for name, top in found.items()}

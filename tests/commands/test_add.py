@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.loader import entry
-from decant.loader.catalog import load_catalog
+from decant.loader.catalog import entry
+from decant.loader.catalog.models import load_catalog
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import CatalogError, UsageError
-from decant.loader.graph import net_from_text
-from tests import encode_caffemodel as encode
 from tests.commands.test_cli import MODEL, ROOT, run
 from tests.commands.test_generated import CONV, FC, NET, RELU, write
+from tests.helpers import encode_caffemodel as encode
+from tests.helpers import faulty_server as serve
+from tests.helpers.faulty_server import Server
+from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.layers.nets import inputs_text, layer
-from tests.loader import faulty_server as serve
-from tests.loader.faulty_server import Server
-from tests.random_weights import random_blobs, write_caffemodel
 
 FILES = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel"]
 # comments, odd spaces and another indent are the owner's

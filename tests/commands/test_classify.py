@@ -57,7 +57,7 @@ def test_a_net_in_no_catalog_is_asked_how(tmp_path: Path) -> None:
 def test_real_caffe_stands_beside(tmp_path: Path) -> None:
     import os
 
-    from decant.engines.connection import connect
+    from decant.engines.docker.connection import connect
     from decant.loader.errors import EngineError
 
     try:
@@ -121,7 +121,7 @@ def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from decant.loader.recipe import Recipe, read_picture
+    from decant.loader.pictures.recipe import Recipe, read_picture
 
     grey = (np.arange(256, dtype=np.uint16).reshape(16, 16)) * 257
     Image.fromarray(grey).save(tmp_path / "16.png")
@@ -132,7 +132,7 @@ def test_a_picture_of_16_bits_keeps_its_greys(tmp_path: Path) -> None:
 
 
 def test_a_nameless_class_keeps_the_others_places(tmp_path: Path) -> None:
-    from decant.loader.labels import read
+    from decant.loader.pictures.labels import read
 
     (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfa\r\n\r\nb\nc\n\n")
     assert read(tmp_path / "names.txt") == ["a", "", "b", "c"]
@@ -187,7 +187,7 @@ def test_a_damaged_picture_is_named(kind: str, tmp_path: Path) -> None:
     from PIL import Image
 
     from decant.loader.errors import BadInput
-    from decant.loader.recipe import Recipe, read_picture
+    from decant.loader.pictures.recipe import Recipe, read_picture
 
     recipe = Recipe("gray", (0.0,), 1.0, (16, 16))
     path = tmp_path / f"x.{kind.lower()}"

@@ -222,8 +222,8 @@ def trained_with_a_mean_image(folder: Path) -> list[str]:
     """A training definition, its weights and its mean.binaryproto; the words that name the two."""
     import numpy as np
 
-    from tests import encode_caffemodel as encode
     from tests.commands.test_generated import write
+    from tests.helpers import encode_caffemodel as encode
     from tests.layers.nets import inputs_text, layer
 
     conv = layer(

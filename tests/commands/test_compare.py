@@ -10,8 +10,8 @@ import pytest
 
 from decant.dumper import dumpfile
 from decant.loader.compare import compare, open_side
-from tests import encode_caffemodel as encode
 from tests.commands.test_cli import MODEL, run
+from tests.helpers import encode_caffemodel as encode
 
 REFERENCE = MODEL / "reference.h5"
 

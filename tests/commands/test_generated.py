@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.loader.graph import net_from_text
+from decant.loader.definition.graph import net_from_text
 from tests.commands.test_cli import ROOT, run
+from tests.helpers.random_weights import random_blobs, write_caffemodel
+from tests.helpers.structures import STRUCTURES
 from tests.layers.nets import inputs_text, layer
-from tests.random_weights import random_blobs, write_caffemodel
-from tests.structures import STRUCTURES
 
 CONV = layer(
     "conv1/3x3",
@@ -223,7 +223,7 @@ def test_a_users_own_layer(tmp_path: Path) -> None:
     write(tmp_path)
     warp = layer("warp", "Warp", ["data"], ["warp"], "warp_param { power: 2.0 }")
     (tmp_path / "own.prototxt").write_text(NET + warp)
-    from tests import encode_caffemodel as encode
+    from tests.helpers import encode_caffemodel as encode
 
     weights = (tmp_path / "net.caffemodel").read_bytes()
     own = encode.net("current", [("warp", "Warp", [np.array([1, 2, 3], np.float32)])])

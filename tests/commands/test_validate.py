@@ -18,10 +18,11 @@ import pytest
 import torch
 from torch import nn
 
-from decant.loader import dataset, progress
+from decant.loader import progress
 from decant.loader.errors import BadInput, EngineError, UsageError
-from decant.loader.evaluate import Accuracy, Processes, accuracy, measure
-from decant.loader.recipe import Recipe
+from decant.loader.pictures import dataset
+from decant.loader.pictures.evaluate import Accuracy, Processes, accuracy, measure
+from decant.loader.pictures.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "models/lenet_digits/validation"

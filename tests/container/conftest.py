@@ -10,9 +10,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from decant.engines.connection import connect
-from decant.engines.container import LABEL
-from decant.engines.image import ensure
+from decant.engines.docker.connection import connect
+from decant.engines.docker.container import LABEL
+from decant.engines.docker.image import ensure
 from decant.loader.errors import EngineError
 from decant.loader.progress import SILENT
 

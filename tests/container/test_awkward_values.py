@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.loader import parity
-from decant.loader.conversion import convert
+from decant.loader.artifact.conversion import convert
+from decant.loader.parity import measuring
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import NETS, Shape, SmallNet
 
@@ -49,7 +49,7 @@ def test_a_layer_alone_is_as_near_as_float32_allows(image: str, tmp_path: Path) 
     for net in nets:
         dump = dumps[net.name]
         converted = convert(dump, None, "net")
-        for top in parity.measure(dump, converted.build(), converted.caffe_map()).layers:
+        for top in measuring.measure(dump, converted.build(), converted.caffe_map()).layers:
             if top.isolated <= BOUND:
                 continue
             kind = net.covers

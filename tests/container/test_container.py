@@ -15,9 +15,9 @@ import docker
 import pytest
 from docker.models.containers import Container, ContainerCollection
 
-from decant.engines import container
-from decant.engines.connection import connect
-from decant.engines.container import Ended, Run, judge, sweep
+from decant.engines.docker import container
+from decant.engines.docker.connection import connect
+from decant.engines.docker.container import Ended, Run, judge, sweep
 from decant.loader.errors import EngineError
 
 

@@ -9,16 +9,16 @@ import zipfile
 from pathlib import Path
 
 from decant.engines.caffe import run_script
-from decant.loader.field_numbers import BY_NUMBER
-from decant.loader.from_weights import _Reader, definition_of
-from decant.loader.graph import net_from_text
-from decant.loader.prototxt import Message, lines_of
-from decant.loader.reading import Reading
-from decant.loader.schema import FIELDS
+from decant.loader.definition.field_numbers import BY_NUMBER
+from decant.loader.definition.from_weights import _Reader, definition_of
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.prototxt import Message, lines_of
+from decant.loader.definition.reading import Reading
+from decant.loader.definition.schema import FIELDS
+from tests.helpers.structures import STRUCTURES
 from tests.layers.nets import NETS
 from tests.reports.converting import conv, converted, input_layer, layer
 from tests.reports.test_phases import ALL_IN_ONE, TRAIN_FILE
-from tests.structures import STRUCTURES
 
 OLD = [
     'input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9 layers { name: "c" type: CONVOLUTION '

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from decant.dumper import dumpfile
-from decant.loader.conversion import deploy_form
-from decant.loader.graph import net_from_text
-from decant.loader.reading import NOTHING_ASKED, Asked
-from tests.random_weights import random_blobs, write_caffemodel
+from decant.loader.artifact.conversion import deploy_form
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.reports.converting import converted, input_layer, layer
 
 HEAD = input_layer("data", 1, 3, 33, 33)

@@ -15,10 +15,10 @@ from decant.dumper import dumpfile
 from decant.engines import caffe, reader
 from decant.engines.caffe import run_script, time_forward
 from decant.engines.job import Job
-from decant.loader import schema
+from decant.loader.definition import schema
 from decant.loader.errors import BadInput, DecantError, IntegrityError, Unsupported
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(21)
 NET = 'name: "tiny"\n'

@@ -98,8 +98,8 @@ def test_caffe_and_we_agree_on_any_geometry(
 
 
 def refused(net: SmallNet) -> bool:
-    from decant.loader.graph import net_from_text
-    from decant.loader.plan import plan
+    from decant.loader.definition.graph import net_from_text
+    from decant.loader.plan.planning import plan
 
     graph = net_from_text(net.text, net.name)
     weights = _weights(net)
@@ -112,7 +112,7 @@ def refused(net: SmallNet) -> bool:
 
 def _weights(net: SmallNet) -> list[list[np.ndarray]]:
     """Blobs that fit the definition, where it has any."""
-    from decant.loader.graph import net_from_text
+    from decant.loader.definition.graph import net_from_text
 
     found: list[list[np.ndarray]] = []
     for item in net_from_text(net.text, net.name).layers:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_cli import run
-from tests.packages import TRAINED, files
+from tests.helpers.packages import TRAINED, files
 
 RUN = [name for name, net in TRAINED.items() if net.caffe]
 

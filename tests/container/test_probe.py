@@ -13,7 +13,7 @@ from decant.dumper import dumpfile
 from tests.commands.test_cli import run
 from tests.commands.test_generated import write
 from tests.layers.nets import Shape, inputs_text, layer
-from tests.loader.test_probe import EMBED, LSTM_4D, MOVES, RECURRENT
+from tests.loader.plan.test_probe import EMBED, LSTM_4D, MOVES, RECURRENT
 
 
 def converted(folder: Path, text: str, *words: str) -> tuple[dict[str, Any], dumpfile.Dump, str]:
@@ -101,8 +101,8 @@ def chosen_by_the_net(threshold: float) -> str:
 
 
 def test_a_selector_of_the_nets_own_gets_another_probe(image: str, tmp_path: Path) -> None:
-    from decant.loader.graph import net_from_text
-    from decant.loader.probe import make_probe
+    from decant.loader.definition.graph import net_from_text
+    from decant.loader.plan.probe import make_probe
 
     net = net_from_text(chosen_by_the_net(0), "net")
     largest = [make_probe(net, seed=seed)["data"][:, 0].max() for seed in range(2)]

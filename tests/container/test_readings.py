@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from decant.loader.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from tests.reports.converting import converted, layer, random, write_pair
 from tests.reports.crop_nets import ask
 from tests.reports.test_crop import FORK

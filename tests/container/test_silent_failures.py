@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 from decant.dumper import dumpfile
-from decant.engines import caffe, container
-from decant.engines.connection import connect
-from decant.engines.image import find
+from decant.engines import caffe
+from decant.engines.docker import container
+from decant.engines.docker.connection import connect
+from decant.engines.docker.image import find
 from decant.engines.job import Job
+from decant.loader.definition.graph import net_from_text, refuse_side_effects
 from decant.loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
-from decant.loader.graph import net_from_text, refuse_side_effects
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = np.random.default_rng(11)

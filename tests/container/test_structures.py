@@ -1,6 +1,6 @@
 """The well-known nets in small through real Caffe: every layer agrees, blocks folded or not.
 
-Those of tests/well_known.py have all of their layers: blocks of several values, blocks in blocks, and
+Those of tests/helpers/well_known.py have all of their layers: blocks of several values, blocks in blocks, and
 branches that are one module.
 """
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.graph import net_from_text
+from decant.loader.definition.graph import net_from_text
+from tests.helpers.random_weights import shapes_of
+from tests.helpers.structures import STRUCTURES
+from tests.helpers.well_known import NETS as WELL_KNOWN
 from tests.layers.caffe_answers import ask, unpack
 from tests.layers.nets import SmallNet
 from tests.layers.test_layers import check
-from tests.random_weights import shapes_of
-from tests.structures import STRUCTURES
-from tests.well_known import NETS as WELL_KNOWN
 
 # of layers that stock Caffe has
 WHOLE = ("dpn92", "openpose", "hourglass", "fpn", "siamese", "triplet", "siamese_residual")

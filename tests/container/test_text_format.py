@@ -9,10 +9,10 @@ from unittest.mock import patch
 import pytest
 
 from decant.engines.caffe import run_script
-from decant.loader import schema
+from decant.loader.definition import schema
+from decant.loader.definition.prototxt import Message, lines_of, parse
 from decant.loader.errors import BadInput
-from decant.loader.prototxt import Message, lines_of, parse
-from tests.random_texts import Writer
+from tests.helpers.random_texts import Writer
 
 SCRIPT = Path(__file__).with_name("parse_texts.py")
 Answer = tuple[bool, str, str]

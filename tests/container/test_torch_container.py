@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.engines import image as images
-from decant.engines.connection import connect
+from decant.engines.docker import image as images
+from decant.engines.docker.connection import connect
 from decant.engines.gpu import _meaning, why_not
 from decant.engines.torch_container import load_in_container, validate_in_container
 from decant.loader.errors import MappingError
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
 from tests.commands.test_cli import run
 from tests.commands.test_generated import CONV, FC, RELU, write
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import layer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,16 +15,16 @@ import pytest
 from decant.dumper.dumpfile import Dump
 from decant.engines.caffe import dump as through_caffe
 from decant.engines.job import Job
-from decant.loader import parity
-from decant.loader.conversion import Conversion, convert
-from decant.loader.graph import Net, net_from_text
-from decant.loader.probe import make_probe
+from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.definition.graph import Net, net_from_text
+from decant.loader.parity import measuring
+from decant.loader.parity.verdict import Parity
+from decant.loader.plan.probe import make_probe
 from decant.loader.progress import SILENT
-from decant.loader.verdict import Parity
-from tests.deep_nets import chain, densenet, even, lstm, mobilenet_v2, se_resnet, trained
-from tests.planted import DEFINITION, SOURCE, WEIGHTS, planted
-from tests.random_weights import Blobs, write_caffemodel
-from tests.structures import STRUCTURES, Builder, resnet
+from tests.helpers.deep_nets import chain, densenet, even, lstm, mobilenet_v2, se_resnet, trained
+from tests.helpers.planted import DEFINITION, SOURCE, WEIGHTS, planted
+from tests.helpers.random_weights import Blobs, write_caffemodel
+from tests.helpers.structures import STRUCTURES, Builder, resnet
 
 Fill = Callable[[Net, int], Blobs]
 
@@ -44,7 +44,7 @@ def dumped(
 
 def measured(dump: Dump, conversion: Conversion | None = None) -> Parity:
     made = conversion or convert(dump, None, "net")
-    return parity.measure(dump, made.build(), made.caffe_map())
+    return measuring.measure(dump, made.build(), made.caffe_map())
 
 
 DEEP = {
@@ -180,7 +180,7 @@ def test_planted_mistakes_are_found_where_they_are(image: str, tmp_path: Path) -
 
 def test_a_comparison_lets_values_go(image: str, tmp_path: Path) -> None:
     """Of a chain, no more than a few layers' values are held at a time."""
-    from decant.loader.running import Run
+    from decant.loader.parity.running import Run
 
     dump = dumped(tmp_path, chain(40))
     most = 0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from decant.engines.caffe import run_script
-from tests import encode_caffemodel as encode
 from tests.commands.test_cli import run
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports import (
     test_fillers,
@@ -136,7 +136,7 @@ LEGACY = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 20 input_dim: 20\n'
 def test_validate_runs_such_a_file_in_caffe_as_well(image: str, tmp_path: Path) -> None:
     """`forward`, which `validate --engine caffe` calls, gives Caffe the same copy."""
     from decant.engines.caffe import forward
-    from decant.loader.graph import read_net
+    from decant.loader.definition.graph import read_net
     from decant.loader.progress import SILENT
 
     dump = dumped(tmp_path, *NETS["five blobs, raw"], "caffe")

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 import yaml
 
-from decant.dumper import caffemodel
 from decant.engines.caffe import run_script
-from tests import definitions
-from tests.encode_caffemodel import write_v1
+from decant.loader.weights import caffemodel
+from tests.helpers import definitions
+from tests.helpers.encode_caffemodel import write_v1
 
 ROOT = Path(__file__).resolve().parents[2]
 VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)

@@ -15,7 +15,7 @@ import pytest
 
 from decant.dumper import dumpfile
 from decant.dumper.dumpfile import DumpError, Header, Layer
-from tests.dumper import in_child
+from tests.helpers import in_child
 
 ARRAY = np.random.default_rng(23).random((2, 3)).astype(np.float32)
 HEADER = Header("n", "p", "", "reader", "", True, "")

@@ -13,11 +13,11 @@ import pytest
 
 from decant.dumper import dumpfile
 from decant.engines import caffe
-from decant.engines.container import Ended, Run
+from decant.engines.docker.container import Ended, Run
 from decant.engines.job import Job
 from decant.loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 
 GIB = 1 << 30
 ENDED = Ended(1, "", False, 1.0, ())

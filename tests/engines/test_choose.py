@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from decant.engines import connection
 from decant.engines.choose import choose
+from decant.engines.docker import connection
+from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.errors import EngineError, Unsupported, UsageError
-from decant.loader.graph import Net, net_from_text
 
 PLAIN = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.dumper import caffemodel, dumpfile
+from decant.dumper import dumpfile
 from decant.engines.crosscheck import check_names, crosscheck, same_bits
 from decant.loader.errors import BadInput, IntegrityError
-from tests import encode_caffemodel as encode
+from decant.loader.weights import caffemodel
+from tests.helpers import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(5)
 WEIGHT, BIAS = RANDOM.random((3, 8), np.float32), RANDOM.random(3, np.float32)

@@ -13,11 +13,11 @@ from decant.dumper import dumpfile
 from decant.engines.choose import choose
 from decant.engines.job import Job
 from decant.engines.reader import dump
+from decant.loader.definition.graph import read_net
 from decant.loader.errors import BadInput, Unsupported
-from decant.loader.graph import read_net
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
 from tests.container.test_silent_failures import CONV, FC, TEXT
+from tests.helpers import encode_caffemodel as encode
 
 NO_TRUTH = {"toolbox_face_detection_0044", "ultralight_slim320", "yufacedetect_open_v1"}
 

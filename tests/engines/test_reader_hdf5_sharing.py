@@ -17,7 +17,7 @@ from decant.engines.job import Job
 from decant.engines.reader import dump
 from decant.loader.errors import BadInput
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 
 RANDOM = np.random.default_rng(31)
 WEIGHT, OTHER = RANDOM.random((4, 4), np.float32), RANDOM.random((4, 4), np.float32)

@@ -11,8 +11,8 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.conversion import convert
-from decant.loader.graph import read_net
+from decant.loader.artifact.conversion import convert
+from decant.loader.definition.graph import read_net
 from decant.loader.progress import SILENT
 from tests.conftest import CASES
 

@@ -13,11 +13,11 @@ from decant.dumper import dumpfile
 from decant.dumper.dumpfile import Dump
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.conversion import convert
-from decant.loader.graph import net_from_text
-from decant.loader.plan import outline
+from decant.loader.artifact.conversion import convert
+from decant.loader.definition.graph import net_from_text
+from decant.loader.parity.running import forget
+from decant.loader.plan.planning import outline
 from decant.loader.progress import SILENT
-from decant.loader.running import forget
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS
 from tests.layers.test_forks import FORKS, files

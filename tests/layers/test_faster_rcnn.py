@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import Unsupported
-from decant.loader.graph import net_from_text
 from decant.loader.ops.proposal import RegionProposal
-from decant.loader.plan import Plan, plan
-from decant.loader.plugins import Plugins
+from decant.loader.plan.planning import Plan, plan
+from decant.loader.plan.plugins import Plugins
 from tests.layers import by_hand_detection
 from tests.layers.nets import inputs_text, layer
 from tests.layers.test_forks import FASTER, faster, python

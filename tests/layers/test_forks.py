@@ -13,14 +13,14 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.conversion import convert
+from decant.loader.artifact.conversion import convert
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.schema import TYPES
 from decant.loader.errors import Unsupported
-from decant.loader.graph import net_from_text
 from decant.loader.layers import LAYERS, PYTHON
-from decant.loader.plan import plan
+from decant.loader.plan.planning import plan
 from decant.loader.progress import SILENT
-from decant.loader.schema import TYPES
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 from tests.layers import by_hand, by_hand_detection
 from tests.layers import by_hand_volumes as volumes
 from tests.layers.nets import Shape, inputs_text, layer

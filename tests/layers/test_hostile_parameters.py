@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decant.loader.codegen import generate
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import DecantError
-from decant.loader.graph import net_from_text
-from decant.loader.plan import plan
+from decant.loader.plan.planning import plan
+from decant.loader.source.codegen import generate
 from tests.layers.nets import NETS, inputs_text, layer
 from tests.layers.test_forks import FORKS, Fork
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from decant.dumper.dumpfile import Dump
-from decant.loader import parity
-from decant.loader.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.schema import TYPES
 from decant.loader.errors import BadInput, DecantError, Unsupported
-from decant.loader.graph import net_from_text
 from decant.loader.layers import LAYERS
-from decant.loader.plan import plan
-from decant.loader.running import forget
-from decant.loader.schema import TYPES
+from decant.loader.parity import measuring
+from decant.loader.parity.running import forget
+from decant.loader.plan.planning import plan
 from tests.layers.caffe_answers import GOLDEN, unpack
 from tests.layers.nets import NETS, SmallNet, inputs_text, layer
 
@@ -37,7 +37,7 @@ def check(net: SmallNet, dump: Dump) -> Conversion:
     if net.weights == "second forward":
         check_second(module, converted, dump)
         return converted
-    found = parity.measure(dump, module, converted.caffe_map())
+    found = measuring.measure(dump, module, converted.caffe_map())
     wrong = [
         (layer.layer, layer.reason)
         for layer in found.layers
@@ -371,7 +371,7 @@ def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
                 for array in layer_.activations
             ]
         try:
-            found = parity.measure(dump, converted.build(), converted.caffe_map())
+            found = measuring.measure(dump, converted.build(), converted.caffe_map())
         except DecantError:
             continue
         if found.status == "passed":
@@ -380,19 +380,19 @@ def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
 
 
 def test_the_page_of_layers_is_the_table() -> None:
-    from decant.loader.layers.document import markdown
+    from docs.document_layers import markdown
 
     page = Path(__file__).resolve().parents[2] / "docs/layers.md"
-    assert page.read_text() == markdown(), "run `python -m loader.layers.document > docs/layers.md`"
+    assert page.read_text() == markdown(), "run `python docs/document_layers.py > docs/layers.md`"
 
 
 def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
     """By some rule, in some net: a field that nobody asks for would be refused, not honoured."""
     from unittest.mock import patch
 
-    from decant.loader import plan as planning
+    from decant.loader.definition.schema import MESSAGES
     from decant.loader.layers.rule import NO_EFFECT, Site
-    from decant.loader.schema import MESSAGES
+    from decant.loader.plan import planning
 
     asked: dict[str, set[str]] = {}
 

@@ -8,11 +8,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decant.loader.codegen import generate
+from decant.loader.artifact.loading import module_from_source
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import Unsupported
-from decant.loader.graph import net_from_text
-from decant.loader.loading import module_from_source
-from decant.loader.plan import plan
+from decant.loader.plan.planning import plan
+from decant.loader.source.codegen import generate
 from tests.layers import by_hand_volumes as by_hand
 from tests.layers.nets import Shape, inputs_text, layer
 

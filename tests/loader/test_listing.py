@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from decant.loader import listing
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import BadInput, UsageError
-from decant.loader.graph import net_from_text
-from tests import definitions
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
+from tests.helpers import definitions
 from tests.layers.nets import inputs_text, layer
 
 # parameters and multiply-adds at batch 1, as real Caffe builds the published deploy files

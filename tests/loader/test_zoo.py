@@ -13,8 +13,8 @@ from torch import nn
 
 from decant.loader import zoo
 from decant.loader.ops.lrn import LRN
-from decant.loader.transforms import Transform
-from tests import definitions
+from decant.loader.pictures.transforms import Transform
+from tests.helpers import definitions
 
 ENTRIES = [
     ("googlenet", {}, 6_998_552, 224),
@@ -63,7 +63,7 @@ def test_every_layer_of_the_definitions_has_a_place() -> None:
         ("caffenet", definitions.caffenet()),
         ("vgg19", definitions.vgg((2, 2, 4, 4, 4))),
     ):
-        from decant.loader.graph import net_from_text
+        from decant.loader.definition.graph import net_from_text
 
         names = {layer.name for layer in net_from_text(text, "x").layers if layer.type != "Input"}
         with torch.device("meta"):

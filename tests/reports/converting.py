@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from decant.commands.convert import convert
-from decant.loader.reading import NOTHING_ASKED, Asked
-from tests import encode_caffemodel as encode
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from tests.helpers import encode_caffemodel as encode
 
 Layers = Sequence[tuple[str, str, Sequence[np.ndarray]]]
 

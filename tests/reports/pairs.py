@@ -11,7 +11,7 @@ import numpy as np
 from decant.commands import stage_one
 from decant.commands.inputs import Inputs
 from decant.dumper import dumpfile
-from decant.loader.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, convert
 from decant.loader.progress import SILENT
 
 Shape = tuple[int, ...]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from decant.loader import crop
-from decant.loader.conversion import GENERATED
+from decant.loader.artifact.conversion import GENERATED
+from decant.loader.artifact.loading import module_from_source
+from decant.loader.definition import crop
+from decant.loader.definition.graph import Net, net_from_text
+from decant.loader.definition.reading import Asked, Reading
 from decant.loader.errors import Unsupported
-from decant.loader.graph import Net, net_from_text
-from decant.loader.loading import module_from_source
-from decant.loader.reading import Asked, Reading
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 from tests.reports.crop_nets import nets
 

@@ -16,19 +16,19 @@ from decant.commands.inspect import inspect
 from decant.commands.load import load as load_command
 from decant.commands.origins import caffe_files
 from decant.engines.weights import WITH_BLOBS
-from decant.loader import artifact
-from decant.loader.catalog import load_catalog
-from decant.loader.deploy import deploy
+from decant.loader.artifact import bundle
+from decant.loader.catalog.models import load_catalog
+from decant.loader.definition.field_numbers import BY_NUMBER
+from decant.loader.definition.from_weights import definition_of
+from decant.loader.definition.graph import INSIDE, Net, net_from_text, read_net
+from decant.loader.definition.reading import Asked
+from decant.loader.definition.schema import FIELDS
 from decant.loader.errors import BadInput, Unsupported, UsageError
-from decant.loader.field_numbers import BY_NUMBER
-from decant.loader.from_weights import definition_of
-from decant.loader.graph import INSIDE, Net, net_from_text, read_net
 from decant.loader.listing import read as listing
+from decant.loader.plan.deploy import deploy
 from decant.loader.progress import SILENT
-from decant.loader.reading import Asked
-from decant.loader.schema import FIELDS
 from tests.commands.test_cli import MODEL
-from tests.encode_caffemodel import blob, chunk, number, varint
+from tests.helpers.encode_caffemodel import blob, chunk, number, varint
 from tests.reports.converting import converted, random
 
 WEIGHTS = [random(4, 3, 3, 3), random(4)]
@@ -83,7 +83,7 @@ def test_a_file_converts_by_itself(tmp_path: Path) -> None:
     folder = tmp_path / "artifacts/net"
     assert (folder / "net.prototxt").read_text().startswith(INSIDE)
     assert manifest["files"]["net.prototxt"] in (folder / "SHA256SUMS").read_text()
-    artifact.verify(folder)
+    bundle.verify(folder)
     assert net_from_text((folder / "net.prototxt").read_text(), "again").inputs == {
         "data": (1, 3, 8, 8)
     }
@@ -104,7 +104,7 @@ def test_a_changed_prototxt_of_the_artifact_is_seen(tmp_path: Path) -> None:
     converted(tmp_path, prototxt=None)
     (tmp_path / "artifacts/net/net.prototxt").write_text("name: 'other'")
     with pytest.raises(Exception, match="net.prototxt is not what SHA256SUMS says"):
-        artifact.verify(tmp_path / "artifacts/net")
+        bundle.verify(tmp_path / "artifacts/net")
 
 
 def test_the_dump_has_it_and_makes_the_same_bytes(tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ def test_hdf5_weights_hold_none(cases: Path) -> None:
 def test_more_fields_than_any_net_has_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decant.loader.from_weights.MAX_FIELDS", 20)
+    monkeypatch.setattr("decant.loader.definition.from_weights.MAX_FIELDS", 20)
     with pytest.raises(BadInput, match="more than 20 fields"):
         definition_of(write(tmp_path, NET + saved("r", "ReLU", "c", "c")))
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from decant.engines.choose import foreign_to_caffe
+from decant.loader.definition.graph import Net, net_from_text
+from decant.loader.definition.prototxt import Message, parse
+from decant.loader.definition.schema import faults
 from decant.loader.errors import Unsupported
-from decant.loader.graph import Net, net_from_text
-from decant.loader.prototxt import Message, parse
-from decant.loader.schema import faults
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 HEAD = input_layer("data", 1, 3, 16, 16)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from decant.engines.weights import read_weights, with_fillers
+from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import BadInput
-from decant.loader.fillers import bilinear
-from decant.loader.graph import net_from_text
-from tests import encode_caffemodel as encode
+from decant.loader.plan.fillers import bilinear
 from tests.conftest import CASES
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import dumped, made, params, random
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.loader.stock_bytes import stock_parses
-from tests import encode_caffemodel as encode
+from decant.loader.definition.stock_bytes import stock_parses
+from tests.helpers import encode_caffemodel as encode
 from tests.reports.test_nvcaffe_raw import BIAS, WEIGHT
 
 chunk, number = encode.chunk, encode.number

@@ -12,14 +12,14 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.conversion import convert
-from decant.loader.graph import net_from_text
+from decant.loader.artifact.conversion import convert
+from decant.loader.definition.graph import net_from_text
 from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
+from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.layers import by_hand, by_hand_detection
 from tests.layers.nets import inputs_text, layer
 from tests.layers.test_forks import python
-from tests.random_weights import random_blobs, write_caffemodel
 
 
 def convolution(name: str, bottom: str, outputs: int, more: str = "kernel_size: 1") -> str:
@@ -289,7 +289,7 @@ def test_evaluations_go_as_losses_do(tmp_path: Path) -> None:
     )  # fmt: skip
     (tmp_path / "net.prototxt").write_text(text)
     weights = np.ones((4, 3, 3, 3), np.float32), np.ones(4, np.float32)
-    from tests import encode_caffemodel as encode
+    from tests.helpers import encode_caffemodel as encode
 
     (tmp_path / "net.caffemodel").write_bytes(
         encode.net("current", [("c", "Convolution", list(weights))])

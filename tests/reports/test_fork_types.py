@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from decant.engines.choose import foreign_to_caffe
+from decant.loader.definition.forks import V1_TYPES
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.reading import Asked, Reading
 from decant.loader.errors import BadInput, Unsupported
-from decant.loader.forks import V1_TYPES
-from decant.loader.graph import net_from_text
-from decant.loader.reading import Asked, Reading
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 V1_HEAD = 'name: "v1" input: "data" input_dim: [1, 3, 16, 16]\n'

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from decant.loader.definition.graph import Net, net_from_text, read_net
 from decant.loader.errors import BadInput
-from decant.loader.fit import refuse_other_input
-from decant.loader.graph import Net, net_from_text, read_net
-from tests import encode_caffemodel as encode
+from decant.loader.plan.fit import refuse_other_input
 from tests.conftest import CASES
+from tests.helpers import encode_caffemodel as encode
+from tests.helpers.random_weights import random_blobs
+from tests.helpers.structures import STRUCTURES
 from tests.layers.nets import inputs_text, layer
-from tests.random_weights import random_blobs
 from tests.reports.pairs import random, stage
-from tests.structures import STRUCTURES
 
 Shape = tuple[int, ...]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from decant.loader.deploy import deploy
+from decant.loader.definition.graph import Net, net_from_text, outputs
+from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.errors import BadInput, Unsupported, UsageError
-from decant.loader.graph import Net, net_from_text, outputs
-from decant.loader.schema import unknown_to_caffe
+from decant.loader.plan.deploy import deploy
 from tests.reports.converting import conv, converted, layer, random, write_pair
 
 DATA = layer(

@@ -15,10 +15,10 @@ import pytest
 from decant.dumper import dumpfile
 from decant.engines.stand_in import blobs_for, stand_in, told_back
 from decant.engines.weights import blob_shapes, read_weights
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.errors import BadInput, Unsupported
-from decant.loader.graph import net_from_text
-from decant.loader.schema import unknown_to_caffe
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import answer, dumped, made, params, random, stage
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.dumper import caffemodel
-from decant.dumper.caffemodel import CaffemodelError
-from decant.loader.write_caffemodel import write
-from tests import encode_caffemodel as encode
+from decant.loader.weights import caffemodel
+from decant.loader.weights.caffemodel import CaffemodelError
+from decant.loader.weights.write_caffemodel import write
 from tests.conftest import CASES
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import dumped, params, random
 

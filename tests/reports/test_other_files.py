@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from decant.commands.inputs import resolve
-from decant.dumper import caffemodel
-from decant.dumper.caffemodel import CaffemodelError
+from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import BadInput
-from decant.loader.graph import net_from_text, read_net
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from decant.loader.weights import caffemodel
+from decant.loader.weights.caffemodel import CaffemodelError
 from tests.conftest import CASES
+from tests.helpers import encode_caffemodel as encode
 from tests.reports.pairs import random
 
 chunk, number = encode.chunk, encode.number

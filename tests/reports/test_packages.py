@@ -15,7 +15,7 @@ import torch
 
 from decant.loader import load
 from tests.commands.test_cli import run
-from tests.packages import TRAINED, files
+from tests.helpers.packages import TRAINED, files
 
 # OpenCV 5 has no Caffe importer
 cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")

@@ -12,14 +12,14 @@ from decant.commands.add import add
 from decant.commands.dump import dump as dump_command
 from decant.commands.inputs import Inputs, resolve
 from decant.commands.load import load as load_command
-from decant.loader.catalog import load_catalog
-from decant.loader.deploy import deploy
+from decant.loader.artifact.loading import module_from_source
+from decant.loader.catalog.models import load_catalog
+from decant.loader.definition.graph import net_from_text, outputs, refuse_side_effects
+from decant.loader.definition.reading import STOCK, Asked, Reading
+from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.errors import BadInput, CatalogError, UsageError
-from decant.loader.graph import net_from_text, outputs, refuse_side_effects
-from decant.loader.loading import module_from_source
+from decant.loader.plan.deploy import deploy
 from decant.loader.progress import SILENT
-from decant.loader.reading import STOCK, Asked, Reading
-from decant.loader.schema import unknown_to_caffe
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 TRAIN, TEST = "include { phase: TRAIN }", "include { phase: TEST }"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from decant.loader.artifact.loading import module_from_source
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.reading import Asked, Reading
 from decant.loader.errors import Unsupported
-from decant.loader.graph import net_from_text
-from decant.loader.loading import module_from_source
-from decant.loader.reading import Asked, Reading
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 SIZES = "min_size: 45.6 max_size: 49.2"

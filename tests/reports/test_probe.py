@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from decant.loader.graph import Net, net_from_text, read_net
-from decant.loader.probe import choose, make_probe
+from decant.loader.definition.graph import Net, net_from_text, read_net
+from decant.loader.plan.probe import choose, make_probe
 from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer
 

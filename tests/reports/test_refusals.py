@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from decant.engines import caffe
-from decant.engines.container import Ended, Run
+from decant.engines.docker.container import Ended, Run
 from decant.engines.job import Job
 from decant.loader.errors import BadInput, Unsupported
-from tests import encode_caffemodel as encode
 from tests.conftest import CASES
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import dumped, made, params, random
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from decant.loader.definition.graph import Net, net_from_text, read_net
+from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import BadInput, Unsupported
-from decant.loader.graph import Net, net_from_text, read_net
-from decant.loader.reading import STOCK, Reading
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 HEAD = input_layer("data", 1, 3, 16, 16)

@@ -11,12 +11,12 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.conversion import Conversion, convert
-from decant.loader.deploy import deploy
+from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import BadInput
-from decant.loader.graph import net_from_text, read_net
+from decant.loader.plan.deploy import deploy
 from decant.loader.progress import SILENT
-from tests import encode_caffemodel as encode
+from tests.helpers import encode_caffemodel as encode
 from tests.layers.by_hand_volumes import conv3d, pool3d
 from tests.layers.nets import Shape, inputs_text, layer
 

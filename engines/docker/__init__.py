@@ -1,0 +1,1 @@
+"""Docker: the connection, the images, one container, what goes in and comes out."""

@@ -1,0 +1,234 @@
+"""The artifact folder: written whole or not at all, and checked again at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from decant.loader.artifact import safetensors_file
+from decant.loader.errors import ArtifactMissing, IntegrityError, UsageError
+from decant.loader.pictures import MEAN_IMAGE
+
+REPRODUCIBLE = ("manifest.json", "model.py", "model.safetensors")
+VOLATILE = ("build.json", "parity.json")
+SUMS = "SHA256SUMS"
+# the definition, where none was given and it came out of the caffemodel
+PROTOTXT = "net.prototxt"
+OPTIONAL = (MEAN_IMAGE, PROTOTXT)
+# of manifest.json
+FORMAT = 3
+
+
+def write(
+    folder: Path,
+    *,
+    tensors: Mapping[str, np.ndarray],
+    source: str,
+    manifest: Mapping[str, Any],
+    build: Mapping[str, Any],
+    parity: Mapping[str, Any],
+    mean_image: np.ndarray | None = None,
+    prototxt: str = "",
+) -> None:
+    """Write beside, then swap: a failed conversion leaves the old artifact as it was.
+
+    The manifest gets the hashes of the other reproducible files and of every tensor. `mean_image`:
+    C x H x W, goes into mean.npy; `prototxt` into net.prototxt.
+    """
+    refuse_place(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        weights = safetensors_file.write(part / "model.safetensors", tensors)
+        (part / "model.py").write_bytes(source.encode())
+        files = {
+            "model.py": hashlib.sha256(source.encode()).hexdigest(),
+            "model.safetensors": weights,
+        }
+        if mean_image is not None:
+            np.save(part / MEAN_IMAGE, mean_image, allow_pickle=False)
+            files[MEAN_IMAGE] = file_sha256(part / MEAN_IMAGE)
+        if prototxt:
+            (part / PROTOTXT).write_bytes(prototxt.encode())
+            files[PROTOTXT] = file_sha256(part / PROTOTXT)
+        complete = {
+            **manifest,
+            "files": files,
+            "tensors": [
+                {
+                    "key": key,
+                    "dtype": tensors[key].dtype.name,
+                    "shape": list(tensors[key].shape),
+                    "sha256": safetensors_file.sha256(tensors[key]),
+                }
+                for key in sorted(tensors)
+            ],
+        }
+        _write_json(part / "manifest.json", complete)
+        _write_json(part / "build.json", build)
+        _write_json(part / "parity.json", parity)
+        (part / SUMS).write_text(_sums(part))
+        os.chmod(part, 0o777 & ~_umask())
+        swap(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def refuse_place(folder: Path) -> None:
+    """Raise UsageError where no artifact can be written.
+
+    An artifact may be replaced; a folder of somebody's files may not.
+    """
+    there = next(place for place in folder.absolute().parents if os.path.lexists(place))
+    if os.path.lexists(folder) and not folder.is_dir():
+        there = folder
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out: {there} is no folder that can be written; choose another")
+    if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
+        raise UsageError(
+            f"{folder} is no artifact and is not empty: choose another --out or --name"
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_bytes(text.encode() + b"\n")
+
+
+def _sums(folder: Path) -> str:
+    names = sorted([*REPRODUCIBLE, *(name for name in OPTIONAL if (folder / name).exists())])
+    return "".join(f"{file_sha256(folder / name)}  {name}\n" for name in names)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def swap(part: Path, folder: Path) -> None:
+    """The old one steps aside until the new one has its name."""
+    if not folder.exists():
+        os.rename(part, folder)
+        return
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+    os.rename(folder, old / "artifact")
+    try:
+        os.rename(part, folder)
+    except BaseException:
+        os.rename(old / "artifact", folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """A name is looked up in $DECANT_ARTIFACTS, else ./artifacts; a path is taken as it is."""
+    path = Path(name)
+    if len(path.parts) == 1 and not (path / "manifest.json").exists():
+        return place_of_artifacts() / path
+    return path
+
+
+def place_of_artifacts() -> Path:
+    """$DECANT_ARTIFACTS, else ./artifacts."""
+    return Path(os.environ.get("DECANT_ARTIFACTS") or "artifacts")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json. Raises ArtifactMissing, whose text is the command that makes it."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise ArtifactMissing(
+            f"no artifact in {folder}: make convert MODEL={folder.name}"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise IntegrityError(
+            f"{folder}/manifest.json: damaged ({error}); convert it again"
+        ) from None
+    if not isinstance(manifest, dict):
+        raise IntegrityError(f"{folder}/manifest.json: damaged; convert it again")
+    if manifest.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{folder}/manifest.json: format {manifest.get('format')!r}, and this version of Decant "
+            f"has {FORMAT}; convert it again"
+        )
+    return manifest
+
+
+def read_record(folder: Path, name: str) -> dict[str, Any]:
+    """build.json or parity.json; {} where it did not come along. Raises IntegrityError for damage."""
+    try:
+        found = json.loads((folder / name).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise IntegrityError(f"{folder}/{name}: damaged ({error}); convert it again") from None
+    if not isinstance(found, dict):
+        raise IntegrityError(f"{folder}/{name}: damaged; convert it again")
+    return found
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Hash every file and every tensor again; returns the manifest.
+
+    Raises ArtifactMissing, or IntegrityError with every difference.
+    """
+    manifest = read_manifest(folder)
+    wrong = []
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    pairs = [line.split("  ", 1) for line in lines if "  " in line]
+    listed = {name: digest for digest, name in pairs}
+    optional = [name for name in OPTIONAL if name in manifest.get("files", {})]
+    for name in [*REPRODUCIBLE, *optional]:
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif listed.get(name) != file_sha256(path):
+            wrong.append(f"{name} is not what {SUMS} says")
+        elif name in manifest.get("files", {}) and manifest["files"][name] != listed[name]:
+            wrong.append(f"{name} is not what manifest.json says")
+    expected = {*REPRODUCIBLE, *VOLATILE, SUMS, "report.html", "__pycache__", *optional}
+    wrong += [f"{x.name} does not belong here" for x in folder.iterdir() if x.name not in expected]
+    if not wrong:
+        wrong += _wrong_tensors(folder / "model.safetensors", manifest["tensors"])
+    if wrong:
+        named = [f"{folder}: {line}" for line in wrong]
+        raise IntegrityError(f"{named[0]}; convert it again", named)
+    return manifest
+
+
+def _wrong_tensors(path: Path, listed: list[dict[str, Any]]) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    wrong = []
+    try:
+        with safe_open(path, "numpy") as file:
+            keys = set(file.keys())
+            wrong += [f"unexpected tensor {key!r}" for key in keys - {t["key"] for t in listed}]
+            for tensor in listed:
+                if tensor["key"] not in keys:
+                    wrong.append(f"tensor {tensor['key']!r} is missing")
+                elif safetensors_file.sha256(file.get_tensor(tensor["key"])) != tensor["sha256"]:
+                    wrong.append(f"tensor {tensor['key']!r} has other values")
+    except (SafetensorError, OSError) as error:
+        wrong.append(f"{path.name}: {error}")
+    return wrong

@@ -1,0 +1,1 @@
+"""models.yaml, and the files that it names: download, check, cache, unpack."""

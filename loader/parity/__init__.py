@@ -1,0 +1,1 @@
+"""Every layer against what Caffe computed: runs, bounds, verdict."""

@@ -1,0 +1,1 @@
+"""The caffemodel: read without Caffe, told from other files, written for Caffe."""

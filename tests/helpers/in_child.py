@@ -1,0 +1,53 @@
+"""Run a reader in a process of its own: a hang must not hang the tests, and memory must be its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+# The reader's error, or "" for a reading; CPU seconds and MiB that the reading itself took.
+CODE = """
+import json, resource, sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from decant.loader.weights import caffemodel
+from decant.dumper import dumpfile
+import h5py
+if {files}:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, hard))
+memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, started = memory(), time.process_time()
+try:
+    {reader}.read(Path(sys.argv[1]))
+    kind = text = ""
+except Exception as error:
+    kind, text = type(error).__name__, str(error)
+print(json.dumps({{"kind": kind, "text": text, "seconds": time.process_time() - started,
+                  "mebibytes": memory() - before}}))
+"""
+
+
+def read(reader: str, path: Path, limit: float = 60, files: int = 0) -> dict[str, Any]:
+    """What `reader` ("caffemodel" or "dumpfile") does with `path`; kind "hang" past `limit` seconds.
+
+    `files`: how many the process may have open.
+    """
+    code = CODE.format(root=str(ROOT), reader=reader, files=files)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return {"kind": "hang", "text": "", "seconds": limit, "mebibytes": 0.0}
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found

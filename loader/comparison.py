@@ -231,9 +231,10 @@ class _Isolated:
             return False
         allowed = np.maximum(plain, FACTOR * self._noise())
         if (errors > allowed).any():
-            fail(result, self._wrong(int((errors / allowed).argmax()), errors, allowed, own, found))
+            over = errors / np.maximum(allowed, np.finfo(np.float64).tiny)
+            fail(result, self._wrong(int(over.argmax()), errors, allowed, own, found))
             return False
-        if found.error > BOUND:
+        if found.error > BOUND and found.largest:
             worst = int(errors.argmax())
             moved = float(allowed[worst]) / FACTOR / found.largest
             result.reason = f"rounding alone moves this layer by {moved:.1e}"
@@ -245,6 +246,8 @@ class _Isolated:
     def _wrong(
         self, at: int, errors: np.ndarray, allowed: np.ndarray, own: np.ndarray, found: Distance
     ) -> str:
+        if not found.largest:
+            return f"fed with Caffe's own input: {errors[at]:.2e} off, where Caffe has zeros alone"
         if errors[at] > self.place.bound * found.largest:
             return _too_far(errors[at] / found.largest, allowed[at] / found.largest)
         return (

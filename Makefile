@@ -14,6 +14,9 @@ quoted = $(if $1,'$(subst ','\'',$(call home,$1))')
 home   = $(if $(filter ~/%,$(firstword $1)),$(patsubst ~/%,$(HOME)/%,$1),$1)
 option = $(if $2,$1 $(call quoted,$2))
 
+# a worker for each core (tests/conftest.py says who gets what); ARGS='-n 0' for none
+SIDE_BY_SIDE := -n auto
+
 GPU_FLAG := $(if $(GPU),--gpu)
 OUT_FLAG := $(call option,--out,$(OUT))
 ENGINE_FLAG := $(call option,--engine,$(ENGINE))
@@ -57,7 +60,7 @@ doctor: $(VENV)/.ready ## say what this machine can do and what it lacks
 	@$(RUN) doctor $(GPU_FLAG) $(ARGS)
 
 test: $(VENV)/.ready-dev ## run every test that this machine allows
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: $(VENV)/.ready-dev ## formatting, lint, types, spelling
 	$(VENV)/bin/ruff check .

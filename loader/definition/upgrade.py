@@ -91,7 +91,7 @@ def upgrade(net: Message, file: str) -> tuple[list[Message], list[str]]:
             f"{file}:{net.all('input_shape')[0].line}: input_shape in a net of V0 layers, which Caffe "
             "passes over; write four input_dim for each input"
         )
-    legacy = _legacy_input(net, _axes(layers), file)
+    legacy = _legacy_input(net, _axes(net, layers), file)
     if legacy is not None:
         layers = [legacy, *layers]
         notes.append("legacy `input` became an Input layer")
@@ -236,9 +236,10 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return f"; is it {found[0]}?" if found else ""
 
 
-def _axes(layers: Sequence[Message]) -> int:
-    """How many `input_dim`s an input has: four; five in C3D, whose blobs are volumes."""
-    return 5 if any(layer.text("type") in _VOLUMES for layer in layers) else 4
+def _axes(net: Message, layers: Sequence[Message]) -> int:
+    """How many `input_dim`s an input has: four; five where there are as many in C3D, of volumes."""
+    volumes = any(layer.text("type") in _VOLUMES for layer in layers)
+    return 5 if volumes and len(net.all("input_dim")) == 5 * len(net.all("input")) else 4
 
 
 def _legacy_input(net: Message, axes: int, file: str) -> Message | None:

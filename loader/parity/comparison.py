@@ -25,6 +25,8 @@ from decant.loader.source.tracing import CaffeMap
 # ours are samples of one distribution.
 FACTOR = 8.0
 # What rounding may explain at most, as a part of the largest value: above that a mistake would hide.
+# a processor may flush what is smaller than this, and a Caffe may have asked for it
+DENORMAL = float(np.finfo(np.float32).tiny)
 MOST = 1e-3
 # Of a channel's own largest value, for channels of so many values: a layer's largest value lies in
 # another channel, and allows more.
@@ -183,7 +185,7 @@ class _Isolated:
         if found.reason:
             fail(result, f"fed with Caffe's own input: {found.reason}")
             return False
-        if found.max_abs and self._to_the_bit():
+        if found.max_abs > DENORMAL and self._to_the_bit():
             fail(result, _too_far(found.error, 0.0) + ": it only picks or moves values")
             return False
         if found.error > BOUND:
@@ -231,9 +233,10 @@ class _Isolated:
             return False
         allowed = np.maximum(plain, FACTOR * self._noise())
         if (errors > allowed).any():
-            fail(result, self._wrong(int((errors / allowed).argmax()), errors, allowed, own, found))
+            over = errors / np.maximum(allowed, np.finfo(np.float64).tiny)
+            fail(result, self._wrong(int(over.argmax()), errors, allowed, own, found))
             return False
-        if found.error > BOUND:
+        if found.error > BOUND and found.largest:
             worst = int(errors.argmax())
             moved = float(allowed[worst]) / FACTOR / found.largest
             result.reason = f"rounding alone moves this layer by {moved:.1e}"
@@ -245,6 +248,8 @@ class _Isolated:
     def _wrong(
         self, at: int, errors: np.ndarray, allowed: np.ndarray, own: np.ndarray, found: Distance
     ) -> str:
+        if not found.largest:
+            return f"fed with Caffe's own input: {errors[at]:.2e} off, where Caffe has zeros alone"
         if errors[at] > self.place.bound * found.largest:
             return _too_far(errors[at] / found.largest, allowed[at] / found.largest)
         return (

@@ -158,15 +158,17 @@ def test_layers_named_as_ignored_may_be_left(tmp_path: Path) -> None:
 
 
 LAYER = 'layer { name: "x" type: "%s" bottom: "fc" top: "x" %s }'
+DATA = 'layer { name: "x" type: "%s" top: "x" %s }'
+OUTPUT = 'layer { name: "x" type: "%s" bottom: "fc" %s }'
 BAD_NETS = {
     "python": (LAYER % ("Python", 'python_param { module: "os" layer: "abort" }'), "Python"),
-    "hdf5 output": (LAYER % ("HDF5Output", 'hdf5_output_param { file_name: "/x" }'), "/x"),
+    "hdf5 output": (OUTPUT % ("HDF5Output", 'hdf5_output_param { file_name: "/x" }'), "/x"),
     "image data": (
-        LAYER % ("ImageData", 'image_data_param { source: "/etc/passwd" }'),
+        DATA % ("ImageData", 'image_data_param { source: "/etc/passwd" }'),
         "/etc/passwd",
     ),
     "mean file": (
-        LAYER % ("DummyData", 'transform_param { mean_file: "/etc/passwd" }'),
+        DATA % ("DummyData", 'transform_param { mean_file: "/etc/passwd" }'),
         "mean_file",
     ),
     "infogain": (LAYER % ("InfogainLoss", 'infogain_loss_param { source: "/m" }'), "source"),

@@ -336,6 +336,15 @@ def test_an_infinity_allows_nothing_beside_it() -> None:
     assert one("Exp", lambda x: x * 0 + off_, x, top).verdict == "failed"
 
 
+def test_a_value_where_caffe_has_zeros_alone_is_said_so() -> None:
+    x = np.random.default_rng(1).standard_normal((1, 3, 5, 5)).astype(np.float32)
+    zeros = np.zeros_like(x)
+    found = measured([lambda x: x * 0 + 1e-3], x, [zeros])
+    assert found.status == "failed"
+    assert "zeros alone" in str(found.first_failure)
+    assert measured([lambda x: x * 0], x, [zeros]).status == "passed"
+
+
 def test_a_layer_that_does_not_run_is_named() -> None:
     def wrong(x: torch.Tensor) -> torch.Tensor:
         return x @ torch.ones(3, 3)

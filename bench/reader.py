@@ -51,7 +51,7 @@ assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blo
 hashing.join()
 """,
 }
-HEAD = "import sys; from pathlib import Path; import numpy; from decant.dumper import caffemodel; path, out = sys.argv[1:]\n"
+HEAD = "import sys; from pathlib import Path; import numpy; from decant.loader.weights import caffemodel; path, out = sys.argv[1:]\n"
 # The peak of private memory, sampled: /proc has a peak for all memory, mapped files included, only.
 WATCH = """
 import threading

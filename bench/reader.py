@@ -7,10 +7,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from decant.dumper import dumpfile
+from decant.dumper.dumpfile import Header, Layer
 from tests.helpers.encode_caffemodel import write_v1
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +27,7 @@ NETS = {
                  [(4096, 9216), (4096, 4096), (1000, 4096)]),
     "VGG-16": (VGG16, [(4096, 25088), (4096, 4096), (1000, 4096)]),
 }  # fmt: skip
+LAYERS = 2621
 WRITE_DUMP = """
 from decant.dumper import dumpfile as d
 m = caffemodel.read(path)
@@ -51,7 +56,7 @@ assert not any(caffemodel.not_finite(b.array()) for l in m.layers for b in l.blo
 hashing.join()
 """,
 }
-HEAD = "import sys; from pathlib import Path; import numpy; from decant.dumper import caffemodel; path, out = sys.argv[1:]\n"
+HEAD = "import sys; from pathlib import Path; import numpy; from decant.loader.weights import caffemodel; path, out = sys.argv[1:]\n"
 # The peak of private memory, sampled: /proc has a peak for all memory, mapped files included, only.
 WATCH = """
 import threading
@@ -131,7 +136,38 @@ def run(rounds: int = 5) -> dict[str, str]:
                 results[f"{name} -> {step}"] = (
                     f"{net / copy:.2f} x cp after start ({net:.2f} s), {extra} MiB private above start"
                 )
-    return results
+    return {**results, **_many_layers()}
+
+
+def _many_layers(rounds: int = 5) -> dict[str, str]:
+    """A dump of LAYERS small layers: what an object costs in HDF5, over the same dump in NPZ."""
+    random = np.random.default_rng(1)
+    layers = []
+    for number in range(LAYERS):
+        shapes = ([(16, 16, 3, 3)], [(16,), (16,)], [])[number % 3]
+        params = [random.random(shape, np.float32) for shape in shapes]
+        name = f"layer{number}"
+        layers.append(Layer(name, "T", [name], [name], params, [None] * len(params)))
+    header = Header("net", "", "", "reader", "", False, "")
+    ratios: dict[str, list[float]] = {"written": [], "read": []}
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / "dump.h5", Path(folder) / "dump.npz"]
+        for _ in range(rounds):
+            written = [_seconds(dumpfile.write, file, header, layers, {}) for file in files]
+            read = [_seconds(dumpfile.read, file) for file in files]
+            ratios["written"].append(written[0] / written[1])
+            ratios["read"].append(read[0] / read[1])
+    return {
+        f"{LAYERS:,} layers, HDF5 {what}": f"{statistics.median(found):.1f} x NPZ"
+        for what, found in ratios.items()
+    }
+
+
+def _seconds(work: Callable[..., object], *words: object) -> float:
+    """CPU time of a call."""
+    start = time.process_time()
+    work(*words)
+    return time.process_time() - start
 
 
 def _remove(out: Path) -> None:

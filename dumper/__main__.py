@@ -41,7 +41,8 @@ import numpy as np
 
 def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     """Write out/dump.h5."""
-    from . import dumpfile, net
+    from . import net, writing
+    from .content import Header
 
     clock.lap("import caffe")
     text = _text(folder / "in" / job["prototxt"])
@@ -58,7 +59,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
     else:
         net.refuse_unfilled(caffe_net)
     clock.lap("load")
-    header = dumpfile.Header(
+    header = Header(
         net_name=net_name,
         prototxt=text,
         prototxt_run=runnable,
@@ -70,7 +71,7 @@ def dump(job: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, Any]:
         reading=job["reading"],
     )
     file = folder / "out" / "dump.h5"
-    dumpfile.write(file, header, net.walk(caffe_net, probe), probe)
+    writing.write(file, header, net.walk(caffe_net, probe), probe)
     clock.lap("run and write" if probe else "write")
     return {
         "file": file.name,

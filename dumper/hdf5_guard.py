@@ -6,11 +6,12 @@ All of that is refused; what is left is a map of the file.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import struct
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -35,50 +36,48 @@ def read_tree(
     """
     import h5py
 
-    attributes = {}  # type: Dict[str, Dict[str, Any]]
-    arrays = {}  # type: Dict[str, np.ndarray]
-    seen = set()  # type: set[int]
+    attributes: Dict[str, Dict[str, Any]] = {}
+    arrays: Dict[str, np.ndarray] = {}
+    seen: Set[int] = set()
     size = path.stat().st_size
-    budget = [max_text or 0]
     data = np.memmap(str(path), np.uint8, "r")
     if max_text is not None:
         _check_heaps(data)
     with h5py.File(str(path), "r") as file:
         if file.userblock_size:
             raise UnsafeFile("a user block before the data")
-        stack = [("", file["/"], 0)]  # type: List[Tuple[str, Any, int]]
+        texts = _Texts(max_text or 0)
+        # h5py's lower level: its upper one makes three objects of each, and takes most of the time
+        stack: List[Tuple[str, Any, int]] = [("", file["/"].id, 0)]
         while stack:
             place, group, depth = stack.pop()
             if max_text is not None:
-                attributes[place] = _attributes(group, place, budget)
+                attributes[place] = texts.attributes(group, place)
             for key in group:
-                child = f"{place}/{key}" if place else key
+                child = (place + "/" if place else "") + key.decode("utf-8", "surrogateescape")
                 item = _child(group, key, child, seen)
                 if len(seen) > max_objects or depth >= MAX_DEPTH:
                     raise UnsafeFile(f"/{child}: too many objects or too deep")
-                if isinstance(item, h5py.Group):
+                if isinstance(item, h5py.h5g.GroupID):
                     stack.append((child, item, depth + 1))
                 else:
                     arrays[child] = _array(np.asarray(data), item, child, dtypes)
                     if max_text is not None:
-                        attributes[child] = _attributes(item, child, budget)
+                        attributes[child] = texts.attributes(item, child)
     if sum(array.nbytes for array in arrays.values()) > size:
         raise UnsafeFile("the arrays overlap")
     return attributes, arrays
 
 
-def _child(group: Any, key: str, place: str, seen: Any) -> Any:
+def _child(group: Any, key: bytes, place: str, seen: Set[int]) -> Any:
     import h5py
 
-    # h5py's upper layer would make three objects of each
-    # which gives a name that is no UTF-8 as bytes
-    name = key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")
-    if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+    if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
         raise UnsafeFile(f"/{place}: a link to elsewhere")
-    item = group[key]
-    if not isinstance(item, (h5py.Group, h5py.Dataset)):
+    item = h5py.h5o.open(group, key)
+    if not isinstance(item, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
         raise UnsafeFile(f"/{place}: neither a group nor an array")
-    address = h5py.h5o.get_info(item.id).addr
+    address = h5py.h5o.get_info(item).addr
     if address in seen:
         raise UnsafeFile(f"/{place}: a second name for an object")
     seen.add(address)
@@ -111,47 +110,69 @@ def _check_heaps(data: Any) -> None:
 def _array(data: np.ndarray, dataset: Any, place: str, dtypes: Tuple[str, ...]) -> np.ndarray:
     import h5py
 
-    size = data.size
-
-    plist = dataset.id.get_create_plist()
-    if plist.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT):
+    plist = dataset.get_create_plist()
+    layout, dtype, shape = plist.get_layout(), dataset.dtype, dataset.shape
+    if layout not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT):
         raise UnsafeFile(f"/{place}: chunked or virtual data")
     if plist.get_external_count() or plist.get_nfilters():
         raise UnsafeFile(f"/{place}: data kept outside, or filtered")
-    if dataset.dtype not in [np.dtype(name) for name in dtypes]:
-        raise UnsafeFile(f"/{place}: {dataset.dtype}, expected {' or '.join(dtypes)}")
-    if dataset.shape is None or len(dataset.shape) > 32:
+    if dtype not in [np.dtype(name) for name in dtypes]:
+        raise UnsafeFile(f"/{place}: {dtype}, expected {' or '.join(dtypes)}")
+    space = dataset.get_space().get_simple_extent_type()
+    if space == h5py.h5s.NULL or len(shape) > 32:
         raise UnsafeFile(f"/{place}: no shape, or too many axes")
-    length = int(dataset.size) * dataset.dtype.itemsize
-    if length > size or length != dataset.id.get_storage_size():
+    length = math.prod(shape) * dtype.itemsize
+    if length > data.size or length != dataset.get_storage_size():
         raise UnsafeFile(f"/{place}: {length} bytes declared, others stored")
-    offset = dataset.id.get_offset()
-    if plist.get_layout() == h5py.h5d.COMPACT or offset is None or not length:
-        array = dataset[()] if dataset.shape else np.asarray(dataset[()], dataset.dtype)
+    offset = dataset.get_offset()
+    if layout == h5py.h5d.COMPACT or offset is None or not length:
+        array = np.empty(shape, dtype)
+        if length:
+            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     else:
-        if offset + length > size:
+        if offset + length > data.size:
             raise UnsafeFile(f"/{place}: data past the end of the file")
-        array = data[offset : offset + length].view(dataset.dtype).reshape(dataset.shape)
+        array = data[offset : offset + length].view(dtype).reshape(shape)
     array.setflags(write=False)
     return array
 
 
-def _attributes(item: Any, place: str, budget: List[int]) -> Dict[str, Any]:
-    import h5py
+class _Texts:
+    """Reads attributes, as long as their text is no more than `budget` characters in all."""
 
-    kinds = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.ENUM)
-    found = {}  # type: Dict[str, Any]
-    for number in range(h5py.h5a.get_num_attrs(item.id)):
-        attribute = h5py.h5a.open(item.id, index=number)
-        if attribute.shape != () or attribute.get_type().get_class() not in kinds:
+    def __init__(self, budget: int) -> None:
+        import h5py
+
+        self._left = budget
+        self._h5a = h5py.h5a
+        self._kinds = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.ENUM)
+        self._usual = np.empty((), h5py.special_dtype(vlen=str))
+        self._in_memory = h5py.h5t.py_create(self._usual.dtype)
+        self._in_file = h5py.h5t.py_create(self._usual.dtype, logical=True)
+
+    def attributes(self, item: Any, place: str) -> Dict[str, Any]:
+        """What describes a group or dataset: texts, and numbers as int."""
+        found: Dict[str, Any] = {}
+        for number in range(self._h5a.get_num_attrs(item)):
+            attribute = self._h5a.open(item, index=number)
+            value = self._value(attribute, place)
+            name = attribute.name.decode("utf-8", "replace")
+            found[name] = value
+            self._left -= len(name) + (len(value) if isinstance(value, str) else 8)
+            if self._left < 0:
+                raise UnsafeFile("more attribute text than any net needs")
+        return found
+
+    def _value(self, attribute: Any, place: str) -> Any:
+        kind = attribute.get_type()
+        if attribute.shape != () or kind.get_class() not in self._kinds:
             raise UnsafeFile(f"/{place}: an attribute that is neither a text nor a number")
-        name = attribute.name.decode("utf-8", "replace")
-        cell = np.empty((), attribute.dtype)
-        attribute.read(cell)
-        value = cell[()]
+        if kind == self._in_file:
+            attribute.read(self._usual, self._in_memory)
+            value = self._usual[()]
+        else:
+            cell = np.empty((), attribute.dtype)
+            attribute.read(cell)
+            value = cell[()]
         text = value.decode() if isinstance(value, bytes) else value
-        found[name] = text if isinstance(text, str) else int(text)
-        budget[0] -= len(name) + (len(text) if isinstance(text, str) else 8)
-        if budget[0] < 0:
-            raise UnsafeFile("more attribute text than any net needs")
-    return found
+        return text if isinstance(text, str) else int(text)

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from .dumpfile import Layer, Owner
+from .content import Layer, Owner
 
 
 class Refused(ValueError):

@@ -22,9 +22,21 @@ ROOT = Path(__file__).parents[2]
 # of a checkout: where no package index is reachable
 WHEELS = ROOT.parent / "build" / "wheels"
 LABEL = "decant.inputs"
-# What goes into each image: a change of any of these files is another image.
+# What goes into each image: a change of any of these files is another image. Of dumper/, that is
+# what runs beside Caffe; reading a dump is the host's.
 CONTEXTS = {
-    "caffe": ("docker/caffe.Dockerfile", "docker/closure.sh", "docker/sources.sh", "dumper"),
+    "caffe": (
+        "docker/caffe.Dockerfile",
+        "docker/closure.sh",
+        "docker/sources.sh",
+        "dumper/__init__.py",
+        "dumper/__main__.py",
+        "dumper/content.py",
+        "dumper/hdf5_writer.py",
+        "dumper/net.py",
+        "dumper/npz_writer.py",
+        "dumper/writing.py",
+    ),
     "torch": (
         "docker/torch.Dockerfile",
         "requirements.txt",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yaml.composer import Composer
 
 from decant.loader.definition import rpn
 from decant.loader.definition.reading import Reading
@@ -240,12 +241,21 @@ class Catalog(_Strict):
         return (self.path.parent / file).resolve()
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml scans the text, where PyYAML was built with it: its own scanner takes ten times as long
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+# The composer comes first: libyaml has one of its own, which asks nobody
+class _Loader(Composer, _Parser):  # type: ignore[misc]
     """No aliases, no key twice; numbers and truth values as YAML 1.2 has them."""
+
+    def __init__(self, stream: str) -> None:
+        _Parser.__init__(self, stream)
+        Composer.__init__(self)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            mark = self.peek_event().start_mark
             raise yaml.YAMLError(f"line {mark.line + 1}: aliases are not allowed")
         return super().compose_node(parent, index)
 

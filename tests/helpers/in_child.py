@@ -14,8 +14,7 @@ CODE = """
 import json, resource, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from decant.loader.weights import caffemodel
-from decant.dumper import dumpfile
+from {room} import {reader}
 import h5py
 if {files}:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -37,7 +36,9 @@ def read(reader: str, path: Path, limit: float = 60, files: int = 0) -> dict[str
 
     `files`: how many the process may have open.
     """
-    code = CODE.format(root=str(ROOT), reader=reader, files=files)
+    # dumper/ is tested on an older Python than the rest runs on
+    room = "decant.dumper" if reader == "dumpfile" else "decant.loader.weights"
+    code = CODE.format(root=str(ROOT), room=room, reader=reader, files=files)
     try:
         done = subprocess.run(
             [sys.executable, "-c", code, str(path)],

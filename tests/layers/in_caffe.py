@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from dumper import dumpfile
+from dumper.content import Header
 from dumper.net import _give_shapes, build, caffe, text_format, walk
+from dumper.writing import write
 
 Arrays = dict[str, np.ndarray]
 
@@ -55,8 +56,8 @@ def one(text: str, probe: Arrays, how: str, blobs: Arrays, folder: Path, name: s
         for blob, array in probe.items():
             net.blobs[blob].data[...] = array
         net.forward()
-    header = dumpfile.Header(str(message.name), text, file.read_text(), "caffe", "1.0.0", True, "")
-    dumpfile.write(folder / (name + ".npz"), header, walk(net, probe), probe)
+    header = Header(str(message.name), text, file.read_text(), "caffe", "1.0.0", True, "")
+    write(folder / (name + ".npz"), header, walk(net, probe), probe)
 
 
 def arrays(nets: zipfile.ZipFile, name: str) -> Arrays:

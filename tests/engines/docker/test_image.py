@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -24,13 +25,43 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_any_change_of_the_dumper_is_another_image(copied: Path) -> None:
+def beside_caffe() -> set[str]:
+    """Files of dumper/ that `python3 -m dumper` imports, one by the other."""
+    folder = image.ROOT / "dumper"
+    found, left = {"__init__.py"}, ["__main__.py"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        for node in ast.walk(ast.parse((folder / name).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                beside = [node.module] if node.module else [alias.name for alias in node.names]
+                left += [f"{module}.py" for module in beside if f"{module}.py" not in found]
+    return found
+
+
+def test_the_image_has_what_runs_beside_caffe_and_nothing_else_of_the_dumper() -> None:
+    given = {name.removeprefix("dumper/") for name in image.CONTEXTS["caffe"] if "dumper" in name}
+    assert given == beside_caffe()
+    assert all((image.ROOT / name).is_file() for name in image.CONTEXTS["caffe"])
+
+
+@pytest.mark.parametrize("name", sorted(beside_caffe()))
+def test_a_change_of_what_runs_beside_caffe_is_another_image(name: str, copied: Path) -> None:
     before = image._inputs_hash("caffe")
-    source = copied / "dumper" / "net.py"
+    source = copied / "dumper" / name
     source.write_text(source.read_text() + "# changed\n")
-    changed = image._inputs_hash("caffe")
+    assert image._inputs_hash("caffe") != before
+
+
+def test_a_comment_in_a_file_that_the_container_never_runs_is_no_other_image(copied: Path) -> None:
+    before = image._inputs_hash("caffe")
+    others = {path.name for path in (copied / "dumper").glob("*.py")} - beside_caffe()
+    assert {"dumpfile.py", "reading.py", "hdf5_guard.py"} <= others
+    for name in others:
+        source = copied / "dumper" / name
+        source.write_text(source.read_text() + "# changed\n")
     (copied / "dumper" / "new.py").touch()
-    assert len({before, changed, image._inputs_hash("caffe")}) == 3
+    assert image._inputs_hash("caffe") == before
 
 
 def test_what_python_and_other_images_leave_is_no_change(copied: Path) -> None:

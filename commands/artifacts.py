@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from decant.commands.convert import convert
 from decant.commands.run import emit
 from decant.loader.artifact.bundle import SUMS
 from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import FetchError
+from decant.stages.options import Options
 
 
-def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) -> None:
+def artifacts(*, options: Options, as_json: bool) -> None:
     """Convert all; models that cannot be fetched are named and passed over, other errors are not."""
-    done, absent = [], {}
-    for name in load_catalog(catalog).models:
+    from decant.stages.convert import convert
+
+    done, absent, out = [], {}, options.out
+    for name in load_catalog(options.catalog).models:
         try:
-            convert(
-                model=name,
-                prototxt=None,
-                caffemodel=None,
-                name=None,
-                out=out,
-                engine=engine,
-                device="cpu",
-                gpu=False,
-                probe=None,
-                input_shapes=[],
-                layer_plugins=[],
-                ignore=[],
-                parity=True,
-                page=True,
-                catalog=catalog,
-                as_json=None,
-            )
+            convert(name, options)
             done.append(name)
         except FetchError as error:
             absent[name] = error.message

@@ -37,6 +37,7 @@ CONTEXTS = {
         "dumper",
         "engines",
         "loader",
+        "stages",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Stage 1: files in, dump in the cache out, by the engine that was asked for or found."""
+"""Stage 1: files in, dump out, by the engine that was asked for or found."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from decant.commands.inputs import Inputs
 from decant.loader.definition.reading import STOCK
 from decant.loader.errors import UsageError
 from decant.loader.progress import Progress
+from decant.stages.inputs import Inputs, Source, resolve
+from decant.stages.options import DEFAULTS, Options, Shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,29 +24,12 @@ if TYPE_CHECKING:
     from decant.loader.definition.graph import Net
     from decant.loader.plan.plugins import Plugins
 
-Shape = tuple[int, ...]
-
-
-def parse_shapes(words: list[str]) -> dict[str, Shape]:
-    """`data=1,3,224,224` -> {"data": (1, 3, 224, 224)}."""
-    shapes = {}
-    for word in words:
-        blob, _, numbers = word.partition("=")
-        try:
-            shape = tuple(int(number) for number in numbers.split(","))
-        except ValueError:
-            shape = ()
-        if not blob or not shape or min(shape) < 1:
-            raise UsageError(f"--input {word!r}: expected BLOB=1,3,224,224")
-        shapes[blob] = shape
-    return shapes
-
 
 def make_job(
     inputs: Inputs,
     net: Net,
     shapes: Mapping[str, Shape],
-    ignore: list[str],
+    ignore: Sequence[str],
     plugins: Plugins | None = None,
 ) -> Job:
     """The job for an engine, without a probe: the files, and which layers of one may stay unused.
@@ -71,58 +55,69 @@ def make_job(
     )
 
 
+def dump(
+    source: str | Source, out: str | os.PathLike[str], options: Options = DEFAULTS
+) -> StageOne:
+    """Stage 1 alone: the dump of the net in the file `out`; the name's end, .npz, chooses the form.
+
+    Imports no torch. Raises UsageError for a place where no file can be.
+    """
+    place = Path(out)
+    if place.is_dir() or not place.parent.is_dir():
+        raise UsageError(f"--out {place}: name a file in a folder that exists")
+    return run(resolve(source, options), options, out=place)
+
+
 def run(
     inputs: Inputs,
-    engine: str,
-    progress: Progress,
+    options: Options,
     *,
-    parity: bool,
-    probe: Path | None = None,
-    shapes: Mapping[str, Shape] | None = None,
-    ignore: list[str] | None = None,
     out: Path | None = None,
-    plugins: Plugins | None = None,
     check: Callable[[Job, Net, Mapping[str, Shape]], None] | None = None,
 ) -> StageOne:
     """Dump `inputs` to `out`, or into the cache under the hash of what went in.
 
-    `check` sees the job before an engine runs, and may refuse it. Layers of `plugins` cannot run in
+    `check` sees the job before an engine runs, and may refuse it. Layers of a user's own cannot run in
     Caffe: the reader takes such a net.
     """
     from decant.engines.choose import choose
     from decant.loader.definition.graph import refuse_side_effects
     from decant.loader.plan.planning import known_python
 
-    net = read_deploy(inputs, shapes or {}, plugins)
+    shapes, probe, plugins = options.shapes, options.probe, options.own_layers
+    progress = options.progress
+    net = read_deploy(inputs, shapes, plugins)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
-    known, arrays = _input(inputs, net, shapes or {}, probe, plugins)
-    job = replace(make_job(inputs, net, known, ignore or [], plugins), probe=arrays)
+    known, arrays = _input(inputs, net, shapes, probe, plugins)
+    job = replace(make_job(inputs, net, known, options.ignored_layers, plugins), probe=arrays)
     refuse_other_input(job, net, known, plugins)
     if check:
         check(job, net, known)
     stood = job.for_caffe()
-    choice = choose(engine, stood.net if stood else net, foreign, stood.left if stood else ())
+    choice = choose(
+        options.engine, stood.net if stood else net, foreign, stood.left if stood else ()
+    )
     progress.note(f"engine {choice.name}: {choice.reason}")
     if not foreign:
         refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
 
-    def dump(job: Job) -> StageOne:
+    def once(job: Job) -> StageOne:
         engine = _engine(choice.name)
         if out:
             return engine(job, out, progress)
         return _into_cache(engine, job, inputs, choice.name, progress)
 
-    if parity and choice.name == "caffe":
-        from decant.commands.probing import probed
+    if options.parity and choice.name == "caffe":
+        from decant.stages.probing import probed
 
-        result = probed(job, inputs.model, known, probe, dump, progress)
+        result = probed(job, inputs.model, known, probe, once, progress)
     else:
         # the reader runs nothing: it needs no probe, but one that was given says the shapes
-        result = dump(replace(job, probe={}))
+        result = once(replace(job, probe={}))
     result.inputs = known
     for note in result.notes:
         if note not in net.notes:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from decant.commands.origins import CaffeFiles
 from decant.loader.errors import NoClassifier, UsageError
 from decant.loader.plan.batch import refuse_no_classes
 from decant.loader.progress import Progress
+from decant.stages.options import Wanted
+from decant.stages.origins import CaffeFiles
 
 BATCH = 32
 # give their input another shape, or nothing
@@ -20,10 +21,8 @@ SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 CAFFE_BYTES = 256 << 20
 
 
-def asks_caffe(engine: str) -> bool:
-    """Whether --engine wants real Caffe beside PyTorch; raises UsageError for a word that is none."""
-    if engine not in ("auto", "caffe", "reader", "none"):
-        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
+def beside(engine: Wanted) -> bool:
+    """Whether real Caffe is to answer beside PyTorch."""
     return engine == "caffe"
 
 

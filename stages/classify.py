@@ -25,6 +25,7 @@ from decant.stages.options import DEFAULTS, Options
 from decant.stages.origins import caffe_files
 
 if TYPE_CHECKING:
+    from decant.engines.engine import Engine
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
 
@@ -83,15 +84,15 @@ def classify(
     from decant.loader.catalog.models import load_catalog
 
     check_device(options.device)
-    with_caffe = beside(options.engine)
+    caffe = beside(options.engine)
     found = open_classifier(model, mean, labels, load_catalog(options.catalog), options.progress)
     batch, counts = prepared(found.recipe, pictures, oversample)
     net, _ = load(found.folder.resolve())
     net = net.to(options.device)
     ours = average(from_torch(net, found.manifest, batch, options.device), counts)
     theirs = None
-    if with_caffe:
-        theirs = average(caffe_beside(found, batch, options.progress), counts)
+    if caffe:
+        theirs = average(caffe_beside(caffe, found, batch, options.progress), counts)
     return [
         _answer(found, path, ours[at], None if theirs is None else theirs[at])
         for at, path in enumerate(pictures)
@@ -165,11 +166,13 @@ def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
     return Recipe(order, (0.0,) * shape[1], 1.0, (shape[2], shape[3]))
 
 
-def caffe_beside(found: Classifier, batch: np.ndarray, progress: Progress) -> np.ndarray:
+def caffe_beside(
+    engine: Engine, found: Classifier, batch: np.ndarray, progress: Progress
+) -> np.ndarray:
     """Real Caffe's probabilities, N x classes."""
     files = caffe_files(found.folder, found.manifest, found.models, progress)
     with progress.task("real Caffe looks at the same pictures"):
-        return from_caffe(files, found.manifest, [batch], progress)
+        return from_caffe(engine, files, found.manifest, [batch], progress)
 
 
 def prepared(

@@ -129,4 +129,4 @@ def _draw(folder: Path, models: Catalog | None, progress: Progress) -> None:
     if models is not None:
         from decant.stages.report import write
 
-        write(str(folder.resolve()), None, False, models, progress)
+        write(str(folder.resolve()), None, None, models, progress)

@@ -20,6 +20,7 @@ from decant.stages.options import DEFAULTS, Options, Shape
 if TYPE_CHECKING:
     import numpy as np
 
+    from decant.engines.engine import Engine
     from decant.engines.job import Job, StageOne
     from decant.loader.definition.graph import Net
     from decant.loader.plan.plugins import Plugins
@@ -95,28 +96,25 @@ def run(
     refuse_other_input(job, net, known, plugins)
     if check:
         check(job, net, known)
-    stood = job.for_caffe()
-    choice = choose(
-        options.engine, stood.net if stood else net, foreign, stood.left if stood else ()
-    )
-    progress.note(f"engine {choice.name}: {choice.reason}")
+    choice = choose(options.engine, net, _held(job), foreign)
+    engine = choice.engine
+    progress.note(f"engine {engine.name}: {choice.reason}")
     if not foreign:
         refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
 
     def once(job: Job) -> StageOne:
-        engine = _engine(choice.name)
         if out:
-            return engine(job, out, progress)
-        return _into_cache(engine, job, inputs, choice.name, progress)
+            return engine.dump(job, out, progress)
+        return _into_cache(engine, job, inputs, progress)
 
-    if options.parity and choice.name == "caffe":
+    if options.parity and engine.runs:
         from decant.stages.probing import probed
 
         result = probed(job, inputs.model, known, probe, once, progress)
     else:
-        # the reader runs nothing: it needs no probe, but one that was given says the shapes
+        # where nothing runs, no probe is needed; one that was given says the shapes
         result = once(replace(job, probe={}))
     result.inputs = known
     for note in result.notes:
@@ -216,35 +214,19 @@ def _weight_shapes(inputs: Inputs, net: Net) -> dict[str, list[Shape]]:
     return blob_shapes(read_weights(inputs.caffemodel, net).model) if inputs.caffemodel else {}
 
 
-def _into_cache(
-    dump: Callable[[Job, Path, Progress], StageOne],
-    job: Job,
-    inputs: Inputs,
-    engine: str,
-    progress: Progress,
-) -> StageOne:
+def _into_cache(engine: Engine, job: Job, inputs: Inputs, progress: Progress) -> StageOne:
     """The dump's place follows from the caffemodel's hash, which is ready when the dump is."""
     from decant.loader.catalog.cache import cache_folder
 
     folder = cache_folder() / "dumps"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as work:
-        result = dump(job, Path(work) / "dump.h5", progress)
-        target = _cached(inputs, engine, job.probe, job.shapes)
+        result = engine.dump(job, Path(work) / "dump.h5", progress)
+        target = _cached(inputs, engine.name, job.probe, job.shapes)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(result.dump, target)
     result.dump = target
     return result
-
-
-def _engine(name: str) -> Callable[[Job, Path, Progress], StageOne]:
-    if name == "caffe":
-        from decant.engines.caffe import dump
-
-        return dump
-    from decant.engines.reader import dump as read
-
-    return read
 
 
 def _cached(

@@ -194,17 +194,16 @@ def _without_activations(
     beside: Path | None,
 ) -> str:
     """Why there are none, and what to do where something can be done."""
-    from decant.engines.choose import foreign_to_caffe
-    from decant.engines.stand_in import stand_in
+    from decant.engines.table import engines
     from decant.loader.artifact.conversion import deploy_form
 
     net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]
     blobs = {layer.name: [array.shape for array in layer.params] for layer in dump.layers}
-    stood = stand_in(net, blobs)
-    foreign = [*foreign_to_caffe(stood.net, plugged), *stood.left]
+    (best, *_) = (engine for engine in engines() if engine.runs)
+    foreign = best.takes(net, blobs, plugged)
     if foreign:
-        return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
+        return f"{best.refusal} ({foreign[0]})"
     return "the embedded reader has no activations; with a Docker engine, --engine caffe has"
 
 

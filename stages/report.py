@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from decant.dumper.dumpfile import Dump
+    from decant.engines.engine import Engine
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
     from decant.loader.report.looking import Seen
@@ -44,14 +45,14 @@ def report(
     """
     from decant.loader.catalog.models import load_catalog
 
-    with_caffe = beside(options.engine)
+    caffe = beside(options.engine)
     if png is not None:
         try:
             png.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--png {png}: give a folder ({error.strerror})") from None
     page, pictures = write(
-        model, picture, with_caffe, load_catalog(options.catalog), options.progress, mean, labels
+        model, picture, caffe, load_catalog(options.catalog), options.progress, mean, labels
     )
     return page, [_saved(item, png) for item in pictures] if png is not None else []
 
@@ -68,7 +69,7 @@ def _saved(item: Any, folder: Path) -> Path:
 def write(
     model: str,
     picture: Path | None,
-    caffe: bool,
+    caffe: Engine | None,
     models: Catalog,
     progress: Progress,
     mean: str | None = None,
@@ -123,7 +124,7 @@ def _seen(recipe: Recipe, picture: Path) -> Seen:
 
 
 def _classify(
-    seen: Seen, found: Classifier, net: nn.Module, caffe: bool, progress: Progress
+    seen: Seen, found: Classifier, net: nn.Module, caffe: Engine | None, progress: Progress
 ) -> None:
     """Add the best classes; raises NoClassifier where the net answers with something else."""
     ours = from_torch(net, found.manifest, seen.prepared, "cpu")[0]
@@ -131,7 +132,7 @@ def _classify(
     seen.labels = [found.name(int(n)) for n in best]
     seen.ours = [float(ours[n]) for n in best]
     if caffe:
-        theirs = caffe_beside(found, seen.prepared, progress)[0]
+        theirs = caffe_beside(caffe, found, seen.prepared, progress)[0]
         seen.caffe = [float(theirs[n]) for n in best]
 
 

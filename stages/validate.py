@@ -28,6 +28,7 @@ from decant.stages.origins import CaffeFiles, bundled_pictures, caffe_files, ent
 if TYPE_CHECKING:
     from torch import nn
 
+    from decant.engines.engine import Engine
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.dataset import Picture
     from decant.loader.pictures.evaluate import Accuracy, Processes
@@ -354,8 +355,11 @@ def _measure(
     result.lines = against_published(found, manifest["accuracy"])
     if asked.pictures.per_class:
         result.classes = _by_class(found, _names(manifest))
-    if beside(asked.options.engine):
-        result.caffe_agrees = team.first(lambda: _caffe_agrees(found, manifest, work, asked))
+    engine = beside(asked.options.engine)
+    if engine is not None:
+        result.caffe_agrees = team.first(
+            lambda: _caffe_agrees(engine, found, manifest, work, asked)
+        )
 
 
 def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -371,7 +375,9 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: _Task, asked: _Round) -> int:
+def _caffe_agrees(
+    engine: Engine, found: Accuracy, manifest: dict[str, Any], work: _Task, asked: _Round
+) -> int:
     """On how many pictures real Caffe has the same best class."""
     from decant.loader.pictures import dataset
 
@@ -380,5 +386,5 @@ def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: _Task, asked:
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
     with asked.options.progress.task("real Caffe looks at the same pictures"):
         pictures = (pictures for pictures, _ in batches)
-        answers = from_caffe(work.files, manifest, pictures, asked.options.progress)
+        answers = from_caffe(engine, work.files, manifest, pictures, asked.options.progress)
     return int((answers.argmax(1) == found.predictions).sum())

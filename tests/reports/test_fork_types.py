@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from decant.engines.choose import foreign_to_caffe
+from decant.engines.caffe import foreign_to_caffe
 from decant.loader.definition.forks import V1_TYPES
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.reading import Asked, Reading

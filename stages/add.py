@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote
 from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress
-from decant.stages import dump as stage_one
+from decant.stages.definition import Definition
+from decant.stages.dump import refuse_unconvertible
 from decant.stages.inputs import Inputs, sha256
 from decant.stages.options import DEFAULTS, Options, Shape
 
@@ -200,25 +201,25 @@ def examine(
     """Read both, and refuse what `convert` would refuse before an engine runs."""
     from decant.engines.reader import parameters
     from decant.loader.artifact.conversion import GENERATED
-    from decant.loader.definition.graph import read_net, refuse_side_effects
+    from decant.loader.definition.graph import refuse_side_effects
     from decant.loader.plan.planning import known_python
 
     shapes, mean = options.shapes, model.mean
     given = Inputs(name, None, files["prototxt"], files["caffemodel"], None, reading)
-    net = stage_one.read_deploy(given, shapes)
-    known = stage_one.input_shapes(given, net, shapes)
-    job = stage_one.make_job(given, net, known, options.ignored_layers)
-    stage_one.refuse_other_input(job, net, known)
+    definition = Definition(given)
+    net = definition.deployed(shapes)
+    known = definition.input_shapes(net, shapes)
+    job = definition.job(net, known, options.ignored_layers)
     if model.module == GENERATED:
-        stage_one.refuse_unconvertible(job, net, known, finite=True)
+        refuse_unconvertible(job, net, known, finite=True)
     else:
         parameters(net, job)
     refuse_side_effects(net, {layer.name for layer in net.layers if known_python(layer)})
     found = Examined(known, None, list(net.notes))
     shape = _picture(found.inputs)
     if shape:
-        written = read_net(given.prototxt, reading)
-        found.recipe, notes = _recipe(written, shape, mean, given.prototxt.parent)
+        beside = given.prototxt.parent
+        found.recipe, notes = _recipe(definition.written, shape, mean, beside)
         found.notes += notes
     elif mean is not None:
         raise UsageError(f"--mean {mean}: the net's input is not one blob of pictures")

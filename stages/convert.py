@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from decant.loader.errors import IntegrityError, UsageError
+from decant.stages.definition import Definition
 from decant.stages.dump import refuse_unconvertible, run
 from decant.stages.inputs import BUNDLED, Inputs, Source, resolve
 from decant.stages.load import Artifact, assemble, check_device
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from decant.engines.job import Job, StageOne
+    from decant.loader.artifact.conversion import Checked
     from decant.loader.catalog.models import Catalog
     from decant.loader.definition.graph import Net
     from decant.loader.progress import Progress
@@ -45,7 +47,8 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
         from decant.engines.gpu import require
 
         require()
-    first = run(inputs, options, check=None if _of_zoo(inputs) else _checker(options))
+    definition = Definition(inputs, plugins)
+    first = run(definition, options, check=None if _of_zoo(inputs) else _checker(options))
     build = {
         "stage_one": _record(first),
         "prototxt": str(inputs.prototxt.resolve()),
@@ -53,7 +56,7 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
     }
     settled = replace(options, shapes=first.inputs)
     if options.gpu:
-        made = _in_container(first, inputs, settled, build)
+        made = _in_container(first, definition, settled, build)
     else:
         made = assemble(
             first.dump,
@@ -64,6 +67,8 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
             reference=inputs.reference,
             build=build,
             beside=inputs.prototxt.parent,
+            written=definition.written,
+            checked=first.checked,
         )
     _draw(made.folder, models, options.progress)
     return made
@@ -73,11 +78,11 @@ def _of_zoo(inputs: Inputs) -> bool:
     return inputs.model is not None and inputs.model.module != "generated"
 
 
-def _checker(options: Options) -> Callable[[Job, Net, Mapping[str, Shape]], None]:
+def _checker(options: Options) -> Callable[[Job, Net, Mapping[str, Shape]], Checked]:
     """Refuse what cannot be converted before an engine has run for it."""
 
-    def check(job: Job, net: Net, shapes: Mapping[str, Shape]) -> None:
-        refuse_unconvertible(job, net, shapes, options.own_layers)
+    def check(job: Job, net: Net, shapes: Mapping[str, Shape]) -> Checked:
+        return refuse_unconvertible(job, net, shapes, options.own_layers)
 
     return check
 
@@ -93,15 +98,15 @@ def _record(first: StageOne) -> dict[str, Any]:
 
 
 def _in_container(
-    first: StageOne, inputs: Inputs, options: Options, build: Mapping[str, Any]
+    first: StageOne, definition: Definition, options: Options, build: Mapping[str, Any]
 ) -> Artifact:
     """Stage 2 where the GPU is; the same account of it, from the files that come back."""
     from decant.engines.torch_container import load_in_container
     from decant.loader.artifact import bundle
-    from decant.loader.definition.graph import read_net
     from decant.loader.parity.verdict import Parity
     from decant.loader.pictures.recipe import mean_file_of
 
+    inputs = definition.inputs
     load_in_container(
         first.dump,
         inputs.model.name if inputs.model else None,
@@ -112,7 +117,7 @@ def _in_container(
         options.progress,
         build,
         shapes=options.shapes,
-        mean_file=mean_file_of(read_net(inputs.prototxt, inputs.reading), inputs.prototxt.parent),
+        mean_file=mean_file_of(definition.written, inputs.prototxt.parent),
     )
     folder = options.out / inputs.name
     manifest = bundle.read_manifest(folder)

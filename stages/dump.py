@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from decant.loader.definition.reading import STOCK
 from decant.loader.errors import UsageError
 from decant.loader.progress import Progress
+from decant.stages.definition import Definition
 from decant.stages.inputs import Inputs, Source, resolve
 from decant.stages.options import DEFAULTS, Options, Shape
 
@@ -22,38 +23,9 @@ if TYPE_CHECKING:
 
     from decant.engines.engine import Engine
     from decant.engines.job import Job, StageOne
+    from decant.loader.artifact.conversion import Checked
     from decant.loader.definition.graph import Net
     from decant.loader.plan.plugins import Plugins
-
-
-def make_job(
-    inputs: Inputs,
-    net: Net,
-    shapes: Mapping[str, Shape],
-    ignore: Sequence[str],
-    plugins: Plugins | None = None,
-) -> Job:
-    """The job for an engine, without a probe: the files, and which layers of one may stay unused.
-
-    `shapes`: of the inputs, as far as they are known.
-    """
-    from decant.engines.job import Job
-    from decant.engines.weights import read_weights, with_fillers
-
-    ignored = inputs.model.ignored_layers if inputs.model else ()
-    weights = read_weights(inputs.caffemodel, net) if inputs.caffemodel else None
-    if weights is not None:
-        weights = with_fillers(weights, net, shapes, plugins.rules if plugins else {})
-    return Job(
-        prototxt=inputs.prototxt,
-        caffemodel=inputs.caffemodel,
-        probe={},
-        ignored_layers=(*ignored, *ignore),
-        digest=inputs.caffemodel_digest,
-        net=net,
-        weights=weights,
-        shapes=shapes,
-    )
 
 
 def dump(
@@ -66,17 +38,17 @@ def dump(
     place = Path(out)
     if place.is_dir() or not place.parent.is_dir():
         raise UsageError(f"--out {place}: name a file in a folder that exists")
-    return run(resolve(source, options), options, out=place)
+    return run(Definition(resolve(source, options)), options, out=place)
 
 
 def run(
-    inputs: Inputs,
+    definition: Definition,
     options: Options,
     *,
     out: Path | None = None,
-    check: Callable[[Job, Net, Mapping[str, Shape]], None] | None = None,
+    check: Callable[[Job, Net, Mapping[str, Shape]], Checked] | None = None,
 ) -> StageOne:
-    """Dump `inputs` to `out`, or into the cache under the hash of what went in.
+    """Dump the net to `out`, or into the cache under the hash of what went in.
 
     `check` sees the job before an engine runs, and may refuse it. Layers of a user's own cannot run in
     Caffe: the reader takes such a net.
@@ -85,18 +57,15 @@ def run(
     from decant.loader.definition.graph import refuse_side_effects
     from decant.loader.plan.planning import known_python
 
-    shapes, probe, plugins = options.shapes, options.probe, options.own_layers
-    progress = options.progress
-    net = read_deploy(inputs, shapes, plugins)
+    inputs, plugins, progress = definition.inputs, definition.plugins, options.progress
+    net = definition.deployed(options.shapes)
     foreign = [layer for layer in net.layers if plugins and plugins.handles(layer)]
     for note in net.notes:
         progress.note(f"{inputs.prototxt.name}: {note}")
-    known, arrays = _input(inputs, net, shapes, probe, plugins)
-    job = replace(make_job(inputs, net, known, options.ignored_layers, plugins), probe=arrays)
-    refuse_other_input(job, net, known, plugins)
-    if check:
-        check(job, net, known)
-    choice = choose(options.engine, net, _held(job), foreign)
+    known, arrays = _input(definition, net, options)
+    job = replace(definition.job(net, known, options.ignored_layers), probe=arrays)
+    checked = check(job, net, known) if check else None
+    choice = choose(options.engine, net, job.blob_shapes(), foreign)
     engine = choice.engine
     progress.note(f"engine {engine.name}: {choice.reason}")
     if not foreign:
@@ -112,10 +81,12 @@ def run(
     if options.parity and engine.runs:
         from decant.stages.probing import probed
 
-        result = probed(job, inputs.model, known, probe, once, progress)
+        result = probed(job, inputs.model, known, options.probe, once, progress)
     else:
         # where nothing runs, no probe is needed; one that was given says the shapes
         result = once(replace(job, probe={}))
+        # the blobs that were checked are those of the dump
+        result.checked = checked
     result.inputs = known
     for note in result.notes:
         if note not in net.notes:
@@ -129,7 +100,7 @@ def refuse_unconvertible(
     shapes: Mapping[str, Shape],
     plugins: Plugins | None = None,
     finite: bool = False,
-) -> None:
+) -> Checked:
     """Raise BadInput or Unsupported with all that no engine would mend; `finite`: NaN, too.
 
     Layers that cannot be converted are named together with weights that are missing, and decide the
@@ -143,75 +114,22 @@ def refuse_unconvertible(
     try:
         found = parameters(net, job, finite)
     except BadInput as error:
-        wrong = unsupported_layers(net, _held(job), shapes, plugins)
+        wrong = unsupported_layers(net, job.blob_shapes(), shapes, plugins)
         raise (unsupported(net.file, wrong, error.details) if wrong else error) from None
-    check(net, found, shapes, plugins)
-
-
-def _held(job: Job) -> dict[str, list[Shape]]:
-    from decant.engines.weights import blob_shapes
-
-    return blob_shapes(job.weights.model) if job.weights is not None else {}
-
-
-def refuse_other_input(
-    job: Job, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
-) -> None:
-    """Raise BadInput, with the input that the weights fit, where they do not fit this one."""
-    from decant.loader.plan.fit import refuse_other_input
-
-    refuse_other_input(net, shapes, _held(job), plugins.rules if plugins else {})
+    return check(net, found, shapes, plugins)
 
 
 def _input(
-    inputs: Inputs,
-    net: Net,
-    shapes: Mapping[str, Shape],
-    file: Path | None,
-    plugins: Plugins | None,
+    definition: Definition, net: Net, options: Options
 ) -> tuple[dict[str, Shape], dict[str, np.ndarray]]:
-    """(the shapes of the inputs, as far as they are known; the probe, if `file` has it)."""
+    """(the shapes of the inputs, as far as they are known; the probe, if a file has it)."""
     from decant.loader.plan.probe_file import read
 
-    if file is not None:
-        rules = plugins.rules if plugins else {}
-        given = read(net, file, shapes, rules, _weight_shapes(inputs, net))
-        return {blob: array.shape for blob, array in given.items()}, given
-    return input_shapes(inputs, net, shapes, plugins), {}
-
-
-def input_shapes(
-    inputs: Inputs, net: Net, shapes: Mapping[str, Shape], plugins: Plugins | None = None
-) -> dict[str, Shape]:
-    """Those of --input, and what loader.batch makes of the others; without those that say none."""
-    from decant.loader.plan.batch import batch_of
-    from decant.loader.plan.batch import input_shapes as found
-    from decant.loader.plan.probe import refuse_unknown
-
-    refuse_unknown(net, shapes, "--input")
-    # of one picture there is nothing to find out
-    weights = _weight_shapes(inputs, net) if batch_of(net.inputs) not in (None, 1) else {}
-    known = found(net, shapes, plugins.rules if plugins else {}, weights)
-    return {blob: shape for blob, shape in known.items() if shape}
-
-
-def read_deploy(inputs: Inputs, shapes: Mapping[str, Shape], plugins: Plugins | None = None) -> Net:
-    """The definition in its deploy form."""
-    from decant.loader.definition.graph import read_net
-    from decant.loader.plan.deploy import deploy, is_training
-
-    net = read_net(inputs.prototxt, inputs.reading)
-    rules = plugins.rules if plugins else {}
-    if not is_training(net, rules):
-        return net
-    return deploy(net, shapes, _weight_shapes(inputs, net), plugins=rules)
-
-
-def _weight_shapes(inputs: Inputs, net: Net) -> dict[str, list[Shape]]:
-    """The shapes of each layer's blobs in the file; none where none is given."""
-    from decant.engines.weights import blob_shapes, read_weights
-
-    return blob_shapes(read_weights(inputs.caffemodel, net).model) if inputs.caffemodel else {}
+    if options.probe is None:
+        return definition.input_shapes(net, options.shapes), {}
+    blobs = definition.weight_shapes(net)
+    given = read(net, options.probe, options.shapes, definition.rules, blobs)
+    return {blob: array.shape for blob, array in given.items()}, given
 
 
 def _into_cache(engine: Engine, job: Job, inputs: Inputs, progress: Progress) -> StageOne:

@@ -16,13 +16,14 @@ from decant.dumper import dumpfile
 from decant.engines.crosscheck import same_bits
 from decant.loader.errors import BadInput, GpuError, ParityError
 from decant.stages.inputs import valid_name
-from decant.stages.options import DEFAULTS, Device, Options, Shape
+from decant.stages.options import DEFAULTS, Device, Options
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from decant.loader.artifact.conversion import Conversion
+    from decant.loader.artifact.conversion import Checked, Conversion
     from decant.loader.catalog.models import Model
+    from decant.loader.definition.graph import Net
     from decant.loader.parity.verdict import Parity
     from decant.loader.plan.plugins import Plugins
 
@@ -112,10 +113,13 @@ def assemble(
     reference: Path | None = None,
     build: dict[str, Any] | None = None,
     beside: Path | None = None,
+    written: Net | None = None,
+    checked: Checked | None = None,
 ) -> Artifact:
     """Make the artifact `options.out`/`name`; `model` None: the module is generated from the definition.
 
     `dump`: what is in `dump_path`. `beside`: the definition's folder, where a mean file may lie.
+    `written`, `checked`: the definition, and the plan of these very blobs, where they are at hand.
 
     Raises Unsupported, MappingError or ParityError, each with all that is wrong, and then writes
     nothing.
@@ -123,19 +127,20 @@ def assemble(
     import hashlib
 
     from decant.loader.artifact import bundle, manifest
-    from decant.loader.artifact.conversion import convert
+    from decant.loader.artifact.conversion import convert, deploy_form, is_of, written_net
     from decant.loader.definition.graph import INSIDE
 
     progress, shapes, plugins = options.progress, options.shapes, options.own_layers
     check_device(options.device)
     clock = _Clock()
-    converted = convert(dump, model, name, shapes, plugins, beside)
+    written = written if written is not None and is_of(written, dump) else written_net(dump)
+    converted = convert(dump, model, name, shapes, plugins, beside, written, checked)
     for note in converted.recipe_notes:
         progress.note(f"note: {note}")
     clock.lap("map")
     found = _parity(
         dump, model, converted, options, reference,
-        lambda: _without_activations(dump, plugins, shapes, beside),
+        lambda: _without_activations(deploy_form(dump, shapes, plugins, beside, written), dump, plugins),
     )  # fmt: skip
     clock.lap("parity")
     folder = options.out / name
@@ -187,17 +192,10 @@ def _parity(
         )
 
 
-def _without_activations(
-    dump: dumpfile.Dump,
-    plugins: Plugins | None,
-    shapes: Mapping[str, Shape],
-    beside: Path | None,
-) -> str:
+def _without_activations(net: Net, dump: dumpfile.Dump, plugins: Plugins | None) -> str:
     """Why there are none, and what to do where something can be done."""
     from decant.engines.table import engines
-    from decant.loader.artifact.conversion import deploy_form
 
-    net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]
     blobs = {layer.name: [array.shape for array in layer.params] for layer in dump.layers}
     (best, *_) = (engine for engine in engines() if engine.runs)

@@ -10,6 +10,7 @@ import numpy as np
 
 from decant.dumper import dumpfile
 from decant.loader.artifact.conversion import Conversion, convert
+from decant.stages.definition import Definition
 from decant.stages.dump import refuse_unconvertible, run
 from decant.stages.inputs import Inputs
 from decant.stages.options import Options, Wanted
@@ -36,7 +37,7 @@ def stage(
     if caffemodel is not None and weights is not None:
         caffemodel.write_bytes(weights)
     return run(
-        Inputs("net", None, folder / "net.prototxt", caffemodel),
+        Definition(Inputs("net", None, folder / "net.prototxt", caffemodel)),
         Options(engine=engine, parity=engine == "caffe", shapes=shapes or {}),
         out=folder / f"{engine}.h5",
         check=refuse_unconvertible,

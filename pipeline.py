@@ -499,8 +499,8 @@ def artifacts(
     """
     from decant.commands.artifacts import artifacts
 
-    options = Options(out=out, engine=engine, report=True, catalog=catalog, progress=for_terminal())
-    artifacts(options=options, as_json=as_json)
+    options = Options(engine=engine, report=True, catalog=catalog, progress=for_terminal())
+    artifacts(out=out, options=options, as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from decant.commands.run import emit
 from decant.loader.artifact.bundle import SUMS
 from decant.loader.catalog.models import load_catalog
@@ -9,14 +12,17 @@ from decant.loader.errors import FetchError
 from decant.stages.options import Options
 
 
-def artifacts(*, options: Options, as_json: bool) -> None:
-    """Convert all; models that cannot be fetched are named and passed over, other errors are not."""
+def artifacts(*, out: Path, options: Options, as_json: bool) -> None:
+    """Convert all into `out`; models that cannot be fetched are named and passed over.
+
+    Any other error ends it.
+    """
     from decant.stages.convert import convert
 
-    done, absent, out = [], {}, options.out
+    done, absent = [], {}
     for name in load_catalog(options.catalog).models:
         try:
-            convert(name, options)
+            convert(name, replace(options, out=out))
             done.append(name)
         except FetchError as error:
             absent[name] = error.message

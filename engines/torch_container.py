@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,11 @@ def load_in_container(
     gpu: bool = True,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     mean_file: Path | None = None,
-) -> None:
+) -> float:
     """`decant load` in the container; the artifact is fetched, verified, and swapped in here.
 
-    `mean_file`: of a training definition; it lies beside the dump there.
+    `mean_file`: of a training definition; it lies beside the dump there. Returns the seconds that the
+    artifact took to be checked and written here.
     """
     files: dict[str, Path | bytes] = {"dump.h5": dump}
     if mean_file is not None:
@@ -60,9 +62,11 @@ def load_in_container(
             ended, job = _run(words, files, fetch, gpu, progress)
         if not all((part / file).exists() for file in FILES):
             raise _failure(ended, job)
+        begun = time.perf_counter()
         bundle.verify(part)
         _rename_dump(part / "build.json", dump, build)
         bundle.swap(part, out / name)
+        return round(time.perf_counter() - begun, 3)
 
 
 def _rename_dump(record: Path, dump: Path, build: Mapping[str, Any] | None) -> None:

@@ -38,7 +38,7 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
         raise UsageError("--gpu runs stage 2 in a container, which lacks your plugin; use --device")
     inputs = resolve(source, options)
     # what can be known to fail is not found out after Caffe has run
-    refuse_place(options.out / inputs.name)
+    refuse_place(options.folder(inputs.name))
     if not options.gpu:
         check_device(options.device)
     # a catalog that cannot be read is an error before anything is written, not after
@@ -107,11 +107,11 @@ def _in_container(
     from decant.loader.pictures.recipe import mean_file_of
 
     inputs = definition.inputs
-    load_in_container(
+    written = load_in_container(
         first.dump,
         inputs.model.name if inputs.model else None,
         inputs.name,
-        options.out,
+        options.folder(inputs.name).parent,
         options.parity,
         options.catalog,
         options.progress,
@@ -119,9 +119,9 @@ def _in_container(
         shapes=options.shapes,
         mean_file=mean_file_of(definition.written, inputs.prototxt.parent),
     )
-    folder = options.out / inputs.name
+    folder = options.folder(inputs.name)
     manifest = bundle.read_manifest(folder)
-    seconds = bundle.read_record(folder, "build.json").get("seconds", {})
+    seconds = {**bundle.read_record(folder, "build.json").get("seconds", {}), "write": written}
     try:
         parity = Parity.from_json(bundle.read_record(folder, "parity.json"))
     except (KeyError, TypeError) as error:

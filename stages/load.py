@@ -73,7 +73,7 @@ def load(
         reference = models.local(entry.reference_dump) if entry.reference_dump else None
     check_device(options.device)
     own = valid_name(name or model or path.stem)
-    refuse_place(options.out / own)
+    refuse_place(options.folder(own))
     content = read_dump(path)
     content.reading = options.reading.over(reading_of(content)).to_text()
     return assemble(path, content, entry, own, options, reference=reference, beside=path.parent)
@@ -116,7 +116,7 @@ def assemble(
     written: Net | None = None,
     checked: Checked | None = None,
 ) -> Artifact:
-    """Make the artifact `options.out`/`name`; `model` None: the module is generated from the definition.
+    """Make the artifact `name`; `model` None: the module is generated from the definition.
 
     `dump`: what is in `dump_path`. `beside`: the definition's folder, where a mean file may lie.
     `written`, `checked`: the definition, and the plan of these very blobs, where they are at hand.
@@ -143,7 +143,7 @@ def assemble(
         lambda: _without_activations(deploy_form(dump, shapes, plugins, beside, written), dump, plugins),
     )  # fmt: skip
     clock.lap("parity")
-    folder = options.out / name
+    folder = options.folder(name)
     if found.status == "failed":
         _keep_evidence(dump_path, found)
         raise _parity_error(name, found, dump_path)

@@ -23,16 +23,17 @@ Shape = tuple[int, ...]
 class Options:
     """How a net is read, run, compared and kept; each stage looks at what concerns it.
 
-    `out`: the folder in which the artifact's folder is made. `engine`: who reads the net; `auto` takes
-    real Caffe where it can be had. `device`: where PyTorch runs, and `gpu`: in the torch container
-    instead, on its GPU. `parity` False: parameters only, no probe run. `report`: write report.html.
-    `probe`: an NPZ with one array an input. `shapes`: of inputs, in place of what the definition says.
-    `reading`: which of the definition's layers are taken, and how. `ignored_layers`: of the
-    caffemodel, by name or as `loss1/*`, that the net may lack. `plugins`: your own torch modules,
-    `module:Class` each. `catalog`: in place of models.yaml. `progress`: who is told of long work.
+    `out`: the folder in which the artifact's folder is made; None: where `decant.load` looks for it.
+    `engine`: who reads the net; `auto` takes real Caffe where it can be had. `device`: where PyTorch
+    runs, and `gpu`: in the torch container instead, on its GPU. `parity` False: parameters only, no
+    probe run. `report`: write report.html. `probe`: an NPZ with one array an input. `shapes`: of inputs,
+    in place of what the definition says. `reading`: which of the definition's layers are taken, and how.
+    `ignored_layers`: of the caffemodel, by name or as `loss1/*`, that the net may lack. `plugins`: your
+    own torch modules, `module:Class` each. `catalog`: in place of models.yaml. `progress`: who is told
+    of long work.
     """
 
-    out: Path = Path("artifacts")
+    out: Path | None = None
     engine: Wanted = "auto"
     device: Device = "cpu"
     gpu: bool = False
@@ -45,6 +46,19 @@ class Options:
     plugins: Sequence[str] = ()
     catalog: Path | None = None
     progress: Progress = SILENT
+
+    def __post_init__(self) -> None:
+        """Paths may come as texts."""
+        for name in ("out", "probe", "catalog"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value))
+
+    def folder(self, name: str) -> Path:
+        """Of the artifact `name`."""
+        from decant.loader.artifact.bundle import place_of_artifacts
+
+        return (self.out or place_of_artifacts()) / name
 
     @cached_property
     def own_layers(self) -> Plugins | None:

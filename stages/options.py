@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from decant.engines.table import Wanted as Wanted
 from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.errors import UsageError
 from decant.loader.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class Options:
     progress: Progress = SILENT
 
     def __post_init__(self) -> None:
-        """Paths may come as texts."""
+        """Paths may come as texts. Raises UsageError for a word that is none of its kind."""
+        for name, words in (("engine", get_args(Wanted)), ("device", get_args(Device))):
+            if getattr(self, name) not in words:
+                raise UsageError(f"--{name} {getattr(self, name)!r}: one of {', '.join(words)}")
         for name in ("out", "probe", "catalog"):
             value = getattr(self, name)
             if value is not None:

@@ -126,7 +126,7 @@ def test_loading_what_is_not_there_names_the_command(tmp_path: Path) -> None:
 BAD = {
     "unknown model": (["convert", "googlenet_bvcl"], 2, "did you mean googlenet_bvlc"),
     "unknown option": (["convert", "--fast"], 2, "--fast"),
-    "unknown engine": (["convert", "--engine", "tensorflow"], 2, "'auto', 'caffe', 'reader'"),
+    "unknown engine": (["convert", "--engine", "tensorflow"], 2, "--engine 'tensorflow': one of auto, caffe, reader"),
     "no file": (["dump", "--prototxt", "none.prototxt", "--out", "d.h5"], 3, "none.prototxt"),
     "weights alone": (["convert", "--caffemodel", "empty"], 3, "the file is empty"),
     "definition without weights": (["convert", "--prototxt", "deploy.prototxt"], 3, "add --caffemodel"),

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from decant.commands.run import run
+from decant.commands.words import parse_shapes
 from decant.loader.definition.reading import Asked
+from decant.loader.progress import for_terminal
+from decant.stages import options as asked
+from decant.stages.options import Options
 
 app = typer.Typer(
     name="decant",
@@ -21,10 +25,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Engine = Annotated[str, typer.Option(help="Who reads the model: auto, caffe or reader.")]
+Engine = Annotated[
+    asked.Wanted, typer.Option(help="Who reads the model; auto: real Caffe where it can be had.")
+]
+# of an artifact: real Caffe answers beside PyTorch only where it is named
+Beside = Annotated[
+    Literal[asked.Wanted, "none"],
+    typer.Option(help="caffe: ask real Caffe about the same pictures."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Gpu = Annotated[bool, typer.Option("--gpu", help="Run stage 2 in the torch container on the GPU.")]
-Device = Annotated[str, typer.Option(help="Run stage 2 here on: cpu or cuda.")]
+Device = Annotated[asked.Device, typer.Option(help="Run stage 2 here, on this.")]
 Catalog = Annotated[
     Path | None,
     typer.Option(help="A catalog in place of models.yaml.", envvar="DECANT_CATALOG"),
@@ -41,15 +52,19 @@ Ignore = Annotated[
     list[str] | None,
     typer.Option("--ignore-layer", help="A layer of the caffemodel that the net may lack."),
 ]
-Phase = Annotated[str | None, typer.Option(help="Whose layers are taken: test or train.")]
+Phase = Annotated[
+    Literal["test", "train"] | None,
+    typer.Option(help="Whose layers are taken.", case_sensitive=False),
+]
 Stage = Annotated[list[str] | None, typer.Option(help="A stage that the net is in, as deploy.")]
 Level = Annotated[int | None, typer.Option(help="The level that the net is at.")]
 Crop = Annotated[
-    str | None,
+    Literal["stock", "aligned"] | None,
     typer.Option(help="Where a Crop without an offset begins: stock (at 0) or aligned."),
 ]
 PriorSizes = Annotated[
-    str | None, typer.Option(help="Sizes of PriorBox: whole (as SSD cuts them) or exact.")
+    Literal["whole", "exact"] | None,
+    typer.Option(help="Sizes of PriorBox: whole (as SSD cuts them) or exact."),
 ]
 Float = Annotated[
     bool, typer.Option("--float", help="Quantised layers as the float ones that they hold.")
@@ -92,6 +107,11 @@ def _program(
     """Move Caffe models into PyTorch, and prove it."""
 
 
+def _named(engine: Literal[asked.Wanted, "none"]) -> asked.Wanted:
+    """`none` is an older word for not asking."""
+    return "auto" if engine == "none" else engine
+
+
 @app.command()
 def convert(
     model: Annotated[str | None, typer.Argument(help="A model of the catalog.")] = None,
@@ -125,26 +145,24 @@ def convert(
     Example: decant convert --prototxt deploy.prototxt --caffemodel net.caffemodel
     """
     from decant.commands.convert import convert
+    from decant.stages.inputs import Source
 
-    convert(
-        model=model,
-        prototxt=prototxt,
-        caffemodel=caffemodel,
-        name=name,
+    options = Options(
         out=out,
         engine=engine,
         device=device,
         gpu=gpu,
-        probe=probe,
-        input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
-        ignore=ignore_layer or [],
-        layer_plugins=layer_plugin or [],
         parity=not no_parity,
-        page=not (no_report or no_parity),
+        report=not (no_report or no_parity),
+        probe=probe,
+        shapes=parse_shapes(input_shapes or ()),
+        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        ignored_layers=ignore_layer or (),
+        plugins=layer_plugin or (),
         catalog=catalog,
-        as_json=as_json,
+        progress=for_terminal(),
     )
+    convert(source=Source(model, prototxt, caffemodel, name), options=options, as_json=as_json)
 
 
 @app.command()
@@ -174,22 +192,20 @@ def dump(
     Example: decant dump --prototxt deploy.prototxt --caffemodel net.caffemodel --out net.h5
     """
     from decant.commands.dump import dump
+    from decant.stages.inputs import Source
 
-    dump(
-        model=model,
-        prototxt=prototxt,
-        caffemodel=caffemodel,
-        out=out,
-        npz=npz,
+    options = Options(
         engine=engine,
-        probe=probe,
-        input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
-        ignore=ignore_layer or [],
         parity=not no_parity,
+        probe=probe,
+        shapes=parse_shapes(input_shapes or ()),
+        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        ignored_layers=ignore_layer or (),
         catalog=catalog,
-        as_json=as_json,
+        progress=for_terminal(),
     )
+    source = Source(model, prototxt, caffemodel)
+    dump(source=source, out=out, npz=npz, options=options, as_json=as_json)
 
 
 @app.command()
@@ -220,19 +236,17 @@ def load(
     """
     from decant.commands.load import load
 
-    load(
-        dump=dump,
-        model=model,
-        name=name,
+    options = Options(
         out=out,
         device=device,
-        input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
-        layer_plugins=layer_plugin or [],
         parity=not no_parity,
+        shapes=parse_shapes(input_shapes or ()),
+        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        plugins=layer_plugin or (),
         catalog=catalog,
-        as_json=as_json,
+        progress=for_terminal(),
     )
+    load(dump=dump, model=model, name=name, options=options, as_json=as_json)
 
 
 @app.command()
@@ -243,9 +257,7 @@ def validate(
     data: Annotated[Path | None, typer.Option(help="Folder of labelled pictures.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,
-    engine: Annotated[str, typer.Option(help="caffe: ask real Caffe about the same pictures.")] = (
-        "auto"
-    ),
+    engine: Beside = "auto",
     device: Device = "cpu",
     gpu: Gpu = False,
     workers: Annotated[
@@ -266,12 +278,15 @@ def validate(
         data=data,
         limit=limit,
         out=out,
-        engine=engine,
-        device=device,
-        gpu=gpu,
         workers=workers,
         per_class=per_class,
-        catalog=catalog,
+        options=Options(
+            engine=_named(engine),
+            device=device,
+            gpu=gpu,
+            catalog=catalog,
+            progress=for_terminal(),
+        ),
         as_json=as_json,
     )
 
@@ -285,7 +300,7 @@ def classify(
     ] = False,
     mean: Mean = None,
     labels: Labels = None,
-    engine: Annotated[str, typer.Option(help="caffe: show real Caffe's answer beside.")] = "auto",
+    engine: Beside = "auto",
     device: Device = "cpu",
     catalog: Catalog = None,
     as_json: Json = False,
@@ -302,9 +317,9 @@ def classify(
         oversample=oversample,
         mean=mean,
         labels=labels,
-        engine=engine,
-        device=device,
-        catalog=catalog,
+        options=Options(
+            engine=_named(engine), device=device, catalog=catalog, progress=for_terminal()
+        ),
         as_json=as_json,
     )
 
@@ -323,7 +338,7 @@ def compare(
     """
     from decant.commands.compare import compare
 
-    compare(one=one, other=other, bound=bound, device=device, as_json=as_json)
+    compare(one=one, other=other, bound=bound, options=Options(device=device), as_json=as_json)
 
 
 @app.command()
@@ -333,9 +348,7 @@ def report(
         Path | None, typer.Option(help="A picture for the heat map and the classes.")
     ] = None,
     png: Annotated[Path | None, typer.Option(help="Write the pictures as files here too.")] = None,
-    engine: Annotated[
-        str, typer.Option(help="caffe: ask real Caffe about the picture as well.")
-    ] = "auto",
+    engine: Beside = "auto",
     mean: Mean = None,
     labels: Labels = None,
     catalog: Catalog = None,
@@ -351,10 +364,9 @@ def report(
         model=model,
         picture=picture,
         png=png,
-        engine=engine,
         mean=mean,
         labels=labels,
-        catalog=catalog,
+        options=Options(engine=_named(engine), catalog=catalog, progress=for_terminal()),
         as_json=as_json,
     )
 
@@ -424,20 +436,20 @@ def add(
     Example: decant add my_net --prototxt deploy.prototxt --caffemodel https://example.org/a.caffemodel
     """
     from decant.commands.add import add
+    from decant.stages.add import Described
 
+    options = Options(
+        shapes=parse_shapes(input_shapes or ()),
+        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        ignored_layers=ignore_layer or (),
+        catalog=catalog,
+        progress=for_terminal(),
+    )
     add(
         name=name,
-        prototxt=prototxt,
-        caffemodel=caffemodel,
-        labels=labels or [],
-        module=module,
-        mean=mean,
-        licence=licence,
-        citation=citation,
+        model=Described(prototxt, caffemodel, labels or (), module, mean, licence, citation),
         input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
-        ignore=ignore_layer or [],
-        catalog=catalog,
+        options=options,
         as_json=as_json,
     )
 
@@ -465,13 +477,13 @@ def inspect(
     """
     from decant.commands.inspect import inspect
 
-    inspect(
-        file=file,
-        input_shapes=input_shapes or [],
-        asked=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+    options = Options(
+        shapes=parse_shapes(input_shapes or ()),
+        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
         catalog=catalog,
-        as_json=as_json,
+        progress=for_terminal(),
     )
+    inspect(file=file, options=options, as_json=as_json)
 
 
 @app.command()
@@ -487,13 +499,16 @@ def artifacts(
     """
     from decant.commands.artifacts import artifacts
 
-    artifacts(out=out, engine=engine, catalog=catalog, as_json=as_json)
+    options = Options(engine=engine, report=True, catalog=catalog, progress=for_terminal())
+    artifacts(out=out, options=options, as_json=as_json)
 
 
 @app.command()
 def image(
     base: Annotated[str | None, typer.Option(help="Base image instead of the pinned one.")] = None,
-    which: Annotated[str, typer.Option(help="caffe or torch.")] = "caffe",
+    which: Annotated[
+        Literal["caffe", "torch"], typer.Option(help="Of stage 1, or of stage 2 with a GPU.")
+    ] = "caffe",
     as_json: Json = False,
 ) -> None:
     """Build the container image of stage 1 (or, with --which torch, of stage 2).

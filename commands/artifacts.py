@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from decant.commands.convert import convert
 from decant.commands.run import emit
 from decant.loader.artifact.bundle import SUMS
 from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import FetchError
+from decant.stages.options import Options
 
 
-def artifacts(*, out: Path, engine: str, catalog: Path | None, as_json: bool) -> None:
-    """Convert all; models that cannot be fetched are named and passed over, other errors are not."""
+def artifacts(*, out: Path, options: Options, as_json: bool) -> None:
+    """Convert all into `out`; models that cannot be fetched are named and passed over.
+
+    Any other error ends it.
+    """
+    from decant.stages.convert import convert
+
     done, absent = [], {}
-    for name in load_catalog(catalog).models:
+    for name in load_catalog(options.catalog).models:
         try:
-            convert(
-                model=name,
-                prototxt=None,
-                caffemodel=None,
-                name=None,
-                out=out,
-                engine=engine,
-                device="cpu",
-                gpu=False,
-                probe=None,
-                input_shapes=[],
-                layer_plugins=[],
-                ignore=[],
-                parity=True,
-                page=True,
-                catalog=catalog,
-                as_json=None,
-            )
+            convert(name, replace(options, out=out))
             done.append(name)
         except FetchError as error:
             absent[name] = error.message

@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from decant.commands.answers import (
-    asks_caffe,
-    average,
-    from_caffe,
-    from_torch,
-    number_of_classes,
-    refuse_no_classifier,
-    refuse_several,
-)
-from decant.commands.origins import caffe_files
 from decant.commands.run import emit
 from decant.commands.tables import show
-from decant.loader.errors import FetchError, NoClassifier, UsageError
-from decant.loader.progress import Progress, for_terminal
+from decant.stages.options import Options
 
 if TYPE_CHECKING:
-    from decant.loader.catalog.models import Catalog
-    from decant.loader.pictures.recipe import Recipe
-
-TOP = 5
-
-
-@dataclass
-class Classifier:
-    """An artifact that has one output of classes, and how its pictures are prepared."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    recipe: Recipe
-    names: list[str]
-    models: Catalog
-
-    def name(self, number: int) -> str:
-        """The class's name, else its number."""
-        return self.names[number] if number < len(self.names) else f"class {number}"
+    from decant.stages.classify import Answer
 
 
 def classify(
@@ -53,135 +20,35 @@ def classify(
     oversample: bool,
     mean: str | None,
     labels: Path | None,
-    engine: str,
-    device: str,
-    catalog: Path | None,
+    options: Options,
     as_json: bool,
 ) -> None:
     """Print the five best classes of each picture."""
-    from decant.commands.stage_two import check_device
-    from decant.loader.artifact.loading import load
-    from decant.loader.catalog.models import load_catalog
+    from decant.stages.classify import classify
 
-    progress = for_terminal()
-    check_device(device)
-    with_caffe = asks_caffe(engine)
-    found = open_classifier(model, mean, labels, load_catalog(catalog), progress)
-    batch, counts = prepared(found.recipe, pictures, oversample)
-    net, _ = load(found.folder.resolve())
-    ours = average(from_torch(net.to(device), found.manifest, batch, device), counts)
-    theirs = None
-    if with_caffe:
-        theirs = average(caffe_beside(found, batch, progress), counts)
+    answers = classify(model, pictures, options, oversample=oversample, mean=mean, labels=labels)
     if as_json:
-        emit({"ok": True, "pictures": _rows(found, pictures, ours, theirs)})
+        emit({"ok": True, "pictures": [_plain(answer) for answer in answers]})
         return
-    for row in _rows(found, pictures, ours, theirs):
-        columns = ["", "class", "PyTorch"] + (["Caffe"] if theirs is not None else [])
-        lines = [
-            [str(at), best["label"], f"{best['probability']:.4f}"]
-            + ([f"{best['caffe']:.4f}"] if theirs is not None else [])
-            for at, best in enumerate(row["top"], 1)
+    for answer in answers:
+        with_caffe = answer.caffe_best is not None
+        columns = ["", "class", "PyTorch"] + (["Caffe"] if with_caffe else [])
+        rows = [
+            [str(at), best.label, f"{best.probability:.4f}"]
+            + ([f"{best.caffe:.4f}"] if best.caffe is not None else [])
+            for at, best in enumerate(answer.top, 1)
         ]
-        show(row["picture"], columns, lines)
-        if theirs is not None:
-            same = "the same" if row["caffe_top"] == row["top"][0]["label"] else "another"
-            print(f"real Caffe's best is {same}: {row['caffe_top']}")
+        show(str(answer.picture), columns, rows)
+        if with_caffe:
+            same = "the same" if answer.caffe_best == answer.top[0].label else "another"
+            print(f"real Caffe's best is {same}: {answer.caffe_best}")
 
 
-def open_classifier(
-    model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
-) -> Classifier:
-    """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
-    from decant.loader.artifact import bundle
-    from decant.loader.artifact.bundle import folder_of
-    from decant.loader.pictures import labels as label_files
-
-    folder = folder_of(model)
-    manifest = bundle.read_manifest(folder)
-    refuse_no_classifier(manifest)
-    recipe = recipe_of(folder, manifest, mean)
-    try:
-        names = (
-            label_files.read(labels)
-            if labels
-            else label_files.of_artifact(manifest, models, progress)
-        )
-    except FetchError as error:
-        progress.note(f"{error.message}: classes are shown by their numbers")
-        names = []
-    classes = number_of_classes(manifest)
-    if labels and len(names) != classes:
-        raise UsageError(f"--labels {labels}: {len(names)} names for {classes} classes")
-    if not names and manifest["labels"]:
-        progress.note("the labels are in another catalog (--catalog): classes are shown by numbers")
-    return Classifier(folder, manifest, recipe, names, models)
-
-
-def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
-    """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
-    from decant.loader.pictures.recipe import from_manifest, with_mean
-
-    refuse_several("inputs", manifest)
-    recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
-    return recipe if mean is None else with_mean(recipe, mean)
-
-
-def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
-    """Where nobody said how pictures are prepared, --mean has to; pictures are warped to the input."""
-    from decant.loader.pictures.recipe import Recipe
-
-    shape = manifest["inputs"][0]["shape"]
-    if len(shape) != 4 or shape[1] not in (1, 3):
-        size = " x ".join(map(str, shape))
-        raise NoClassifier(
-            f"{name}: its input, {size}, takes no picture of grey or of three colours"
-        )
-    if mean is None:
-        raise UsageError(
-            f"{name}: how its pictures are prepared is not known; say it with --mean 104,117,123 (or a "
-            "mean file; 0 for none)"
-        )
-    order = "BGR" if shape[1] == 3 else "gray"
-    return Recipe(order, (0.0,) * shape[1], 1.0, (shape[2], shape[3]))
-
-
-def caffe_beside(found: Classifier, batch: np.ndarray, progress: Progress) -> np.ndarray:
-    """Real Caffe's probabilities, N x classes."""
-    files = caffe_files(found.folder, found.manifest, found.models, progress)
-    with progress.task("real Caffe looks at the same pictures"):
-        return from_caffe(files, found.manifest, [batch], progress)
-
-
-def prepared(
-    recipe: Recipe, pictures: Sequence[Path], oversample: bool
-) -> tuple[np.ndarray, list[int]]:
-    """All crops of all pictures, and how many each has."""
-    from decant.loader.pictures.recipe import crops, prepare, read_picture
-
-    if oversample and recipe.crop is None:
-        raise UsageError("--oversample: the net takes whole pictures, there is nothing to crop")
-    parts = [
-        crops(prepare(read_picture(path, recipe), recipe), recipe.crop, oversample)
-        for path in pictures
+def _plain(answer: Answer) -> dict[str, Any]:
+    top = [
+        {"class": best.number, "label": best.label, "probability": best.probability}
+        | ({} if best.caffe is None else {"caffe": best.caffe})
+        for best in answer.top
     ]
-    return np.concatenate(parts), [len(part) for part in parts]
-
-
-def _rows(
-    found: Classifier, pictures: Sequence[Path], ours: np.ndarray, theirs: np.ndarray | None
-) -> list[dict[str, Any]]:
-    rows = []
-    for at, path in enumerate(pictures):
-        best = np.argsort(-ours[at], kind="stable")[:TOP]
-        top: list[dict[str, Any]] = [
-            {"class": int(n), "label": found.name(int(n)), "probability": float(ours[at, n])}
-            for n in best
-        ]
-        row: dict[str, Any] = {"picture": str(path), "top": top}
-        if theirs is not None:
-            for item in top:
-                item["caffe"] = float(theirs[at, item["class"]])
-            row["caffe_top"] = found.name(int(theirs[at].argmax()))
-        rows.append(row)
-    return rows
+    caffe = {} if answer.caffe_best is None else {"caffe_top": answer.caffe_best}
+    return {"picture": str(answer.picture), "top": top, **caffe}

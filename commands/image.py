@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from decant.commands.run import emit
-from decant.loader.errors import UsageError
 from decant.loader.progress import for_terminal
 
 
-def image(*, base: str | None, which: str, as_json: bool) -> None:
+def image(*, base: str | None, which: Literal["caffe", "torch"], as_json: bool) -> None:
     """Build (or find it built already) and say its id."""
     from decant.engines.docker.connection import connect
-    from decant.engines.docker.image import CONTEXTS, build, find
+    from decant.engines.docker.image import build, find
 
-    if which not in CONTEXTS:
-        raise UsageError(f"--which {which!r}: one of {', '.join(CONTEXTS)}")
     client = connect()
     try:
         # another base is another image, though its label is the same: then the engine's cache decides

@@ -6,26 +6,15 @@ import sys
 from pathlib import Path
 
 from decant.commands.run import emit
-from decant.commands.stage_one import parse_shapes
 from decant.commands.tables import show, size_text
-from decant.loader import listing
-from decant.loader.artifact.bundle import folder_of
-from decant.loader.catalog.fetch import fetch
-from decant.loader.catalog.models import load_catalog
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
-from decant.loader.progress import for_terminal
+from decant.stages.options import Options
 
 
-def inspect(
-    *,
-    file: Path,
-    input_shapes: list[str],
-    asked: Asked = NOTHING_ASKED,
-    catalog: Path | None,
-    as_json: bool,
-) -> None:
+def inspect(*, file: Path, options: Options, as_json: bool) -> None:
     """Layers in order: type, outputs, parameters, multiply-adds, memory; totals."""
-    found = listing.read(_place(file, catalog), parse_shapes(input_shapes), asked)
+    from decant.stages.inspect import inspect
+
+    found = inspect(file, options)
     if as_json:
         emit(
             {
@@ -68,17 +57,6 @@ def inspect(
     show(f"{file}: {found.kind}", columns, [*rows, (*total, size_text(found.bytes))])
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
-
-
-def _place(file: Path, catalog: Path | None) -> Path:
-    """A file or folder; else an artifact of that name; else the catalog's definition, fetched."""
-    if file.exists() or len(file.parts) != 1 or file.suffix:
-        return file
-    if folder_of(file).is_dir():
-        return folder_of(file)
-    models = load_catalog(catalog)
-    entry = models.models.get(file.name)
-    return fetch(entry, entry.prototxt, "prototxt", models, for_terminal()) if entry else file
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

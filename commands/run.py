@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import signal
 import sys
 import traceback
@@ -77,8 +78,16 @@ def run(command: Callable[[], Any], as_json: bool) -> int:
 
 
 def _usage(error: TyperException, as_json: bool) -> int:
-    message = f"{error.format_message()} (decant --help lists the commands and their options)"
+    said = _other_word(error.format_message())
+    message = f"{said} (decant --help lists the commands and their options)"
     return _fail(as_json, UsageError.code, message, [])
+
+
+def _other_word(said: str) -> str:
+    """What Typer says of a word that an option does not take, as `--device 'gpu': one of cpu, cuda`."""
+    pattern = r"Invalid value for '(--[\w-]+)': (?:Value error, )?(.+) is not one of (.+?)\.?"
+    found = re.fullmatch(pattern, said)
+    return f"{found[1]} {found[2]}: one of {found[3].replace(chr(39), '')}" if found else said
 
 
 def _fail(as_json: bool, code: int, message: str, details: list[str]) -> int:

@@ -1,7 +1,8 @@
 """Decant: moves Caffe models into PyTorch, and proves that it did.
 
-    from decant import load, activations
-    model, transform = load("googlenet_bvlc")
+    from decant import convert
+    artifact = convert("googlenet_bvlc")
+    model, transform = artifact.load()
 
 The names here are filled in when they are first asked for: importing `decant` imports no torch. In a
 checkout the parts of the package are links to the folders beside this one; in a wheel they lie here.
@@ -9,26 +10,39 @@ checkout the parts of the package are links to the folders beside this one; in a
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decant.loader import errors as errors
     from decant.loader.artifact.loading import load as load
     from decant.loader.artifact.recording import activations as activations
+    from decant.stages.compare import compare as compare
+    from decant.stages.convert import convert as convert
+    from decant.stages.dump import dump as dump
+    from decant.stages.inputs import Source as Source
+    from decant.stages.inspect import inspect as inspect
+    from decant.stages.options import Options as Options
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "activations", "errors", "load"]
+_PLACES = {
+    "Options": "stages.options",
+    "Source": "stages.inputs",
+    "activations": "loader.artifact.recording",
+    "compare": "stages.compare",
+    "convert": "stages.convert",
+    "dump": "stages.dump",
+    "inspect": "stages.inspect",
+    "load": "loader.artifact.loading",
+}
+__all__ = ["__version__", "errors", *_PLACES]  # noqa: PLE0604  (names, as the table has them)
 
 
 def __getattr__(name: str) -> Any:
     if name == "errors":
-        from decant.loader import errors
-
-        return errors
-    if name in ("activations", "load"):
-        from decant import loader
-
-        return getattr(loader, name)
+        return import_module("decant.loader.errors")
+    if name in _PLACES:
+        return getattr(import_module(f"decant.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'decant' has no attribute {name!r}")
 
 

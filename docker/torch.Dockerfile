@@ -18,6 +18,7 @@ COPY commands /opt/decant/decant/commands
 COPY dumper /opt/decant/decant/dumper
 COPY engines /opt/decant/decant/engines
 COPY loader /opt/decant/decant/loader
+COPY stages /opt/decant/decant/stages
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \

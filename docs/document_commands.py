@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -56,8 +56,16 @@ def _command(name: str, command: Any) -> str:
         options = ", ".join(f"`{word}`" for word in [*item.opts, *item.secondary_opts])
         if options and item.opts[0] != "--help" and getattr(item, "help", None):
             variable = f" (`{item.envvar}`)" if getattr(item, "envvar", None) else ""
-            lines.append(f"- {options}{variable}: {item.help}")
+            lines.append(f"- {options}{variable}{_choices(item)}: {item.help}")
     return "\n".join(lines) + "\n"
+
+
+def _choices(item: Any) -> str:
+    """The words of an option that takes no others."""
+    annotation = item.type_descriptor.annotation
+    if get_origin(annotation) is not Literal:
+        return ""
+    return f" ({', '.join(f'`{word}`' for word in get_args(annotation))})"
 
 
 def _argument(item: Any) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,21 +16,27 @@ import numpy as np
 
 from decant.dumper import dumpfile
 from decant.engines.crosscheck import crosscheck
+from decant.engines.docker import connection
 from decant.engines.docker.connection import connect
 from decant.engines.docker.container import Ended, Run, judge, run
 from decant.engines.docker.image import ensure
+from decant.engines.engine import Engine
 from decant.engines.job import Job, StageOne
-from decant.engines.stand_in import StandIn, blobs_for, told_back
+from decant.engines.stand_in import StandIn, blobs_for, stand_in, told_back
+from decant.engines.table import Name
 from decant.engines.weights import Weights
+from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.definition.stock_bytes import stock_parses
 from decant.loader.errors import BadInput, EngineError, IntegrityError, Unsupported
+from decant.loader.plan.planning import known_python
 from decant.loader.progress import Progress
 from decant.loader.weights.write_caffemodel import write
 
 if TYPE_CHECKING:
     import docker
 
-    from decant.loader.definition.graph import Net
+    from decant.loader.definition.graph import Layer, Net
+    from decant.loader.layers.rule import Shape
 
 COMMAND = ("python3", "-I", "-B", "-m", "dumper", "/io")
 CAFFE_LIMIT = 1 << 31
@@ -125,6 +131,50 @@ def time_forward(
             return np.load(Path(name) / "output.npy", allow_pickle=False), result
     finally:
         client.close()
+
+
+@dataclass(frozen=True)
+class _Caffe:
+    """Stock Caffe 1.0 in its container, for the table of engines."""
+
+    name: Name = "caffe"
+    runs: bool = True
+    lacks: str = ""
+    refusal: str = "stock Caffe 1.0 cannot run this net"
+
+    def available(self) -> str:
+        connection.connect().close()
+        return f"a Docker engine answers at {connection.endpoint()}"
+
+    def takes(
+        self,
+        net: Net,
+        blobs: Mapping[str, Sequence[Shape]] | None = None,
+        plugged: Sequence[Layer] = (),
+    ) -> list[str]:
+        """Of the net that it would be given, which may have a stand-in for a fork's layer."""
+        stood = stand_in(net, blobs or {})
+        return [*foreign_to_caffe(stood.net, plugged), *stood.left]
+
+    dump = staticmethod(dump)
+    forward = staticmethod(forward)
+
+
+ENGINE: Engine = _Caffe()
+
+
+def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
+    """What keeps stock Caffe from running the net, a line each."""
+    programs = [
+        f"line {layer.line}: layer {layer.name!r}: type Python, whose program the image lacks"
+        for layer in net.layers
+        if known_python(layer) and layer not in plugged
+    ]
+    given = [
+        f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
+        for layer in plugged
+    ]
+    return [*unknown_to_caffe(net), *programs, *given]
 
 
 def run_script(script: Path, folder: Path, produces: str) -> None:

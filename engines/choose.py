@@ -2,74 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from decant.loader.errors import EngineError, Unsupported, UsageError
+from decant.engines.table import Wanted, engines, named
+from decant.loader.errors import EngineError, Unsupported
 
 if TYPE_CHECKING:
+    from decant.engines.engine import Engine
     from decant.loader.definition.graph import Layer, Net
-
-ENGINES = ("auto", "caffe", "reader")
+    from decant.loader.layers.rule import Shape
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`name` is "caffe" or "reader"; `reason` is for the person who asked for `auto`."""
+    """`reason` is for the person who left it to `auto`."""
 
-    name: str
+    engine: Engine
     reason: str
 
 
 def choose(
-    wanted: str, net: Net, plugged: Sequence[Layer] = (), blobs: Sequence[str] = ()
+    wanted: Wanted,
+    net: Net,
+    blobs: Mapping[str, Sequence[Shape]] | None = None,
+    plugged: Sequence[Layer] = (),
 ) -> Choice:
-    """Decide. Raises Unsupported if Caffe is asked for and cannot parse the net.
+    """The engine that was asked for, else the first that is there and takes the net.
 
-    `plugged`: layers that a user's own plugin computes; there is no Caffe that could. `blobs`: a line
-    for each layer whose blobs Caffe does not take.
+    `blobs` and `plugged` as in Engine.takes. Raises Unsupported where the engine that was asked for
+    does not take the net, EngineError where none does.
     """
-    if wanted not in ENGINES:
-        raise UsageError(f"--engine {wanted!r}: one of {', '.join(ENGINES)}")
-    if wanted == "reader":
-        return Choice("reader", "asked for; parameters only, no activations")
-    foreign = [*foreign_to_caffe(net, plugged), *blobs]
-    if wanted == "caffe":
+    asked = named(wanted)
+    if asked is not None:
+        foreign = asked.takes(net, blobs, plugged)
         if foreign:
             raise Unsupported(
-                f"{net.file}: stock Caffe 1.0 cannot parse this net; --engine reader takes its "
-                "parameters",
-                foreign,
+                f"{net.file}: {asked.refusal}; --engine reader takes its parameters", foreign
             )
-        return Choice("caffe", "asked for")
-    if foreign:
-        return Choice("reader", f"stock Caffe 1.0 cannot parse this net ({foreign[0]})")
-    return _by_engine()
+        return Choice(asked, _with_lacks("asked for", asked))
+    passed_over: list[str] = []
+    for engine in engines():
+        foreign = engine.takes(net, blobs, plugged)
+        if foreign:
+            passed_over.append(f"{engine.refusal} ({foreign[0]})")
+            continue
+        try:
+            how = engine.available()
+        except EngineError as error:
+            passed_over.append(error.message.split(": ")[0])
+            continue
+        return Choice(engine, _with_lacks(next(iter(passed_over), how), engine))
+    raise EngineError(f"{net.file}: no engine takes this net: {'; '.join(passed_over)}")
 
 
-def foreign_to_caffe(net: Net, plugged: Sequence[Layer] = ()) -> list[str]:
-    """What keeps stock Caffe from running the net, a line each."""
-    from decant.loader.definition.schema import unknown_to_caffe
-    from decant.loader.plan.planning import known_python
-
-    programs = [
-        f"line {layer.line}: layer {layer.name!r}: type Python, whose program the image lacks"
-        for layer in net.layers
-        if known_python(layer) and layer not in plugged
-    ]
-    given = [
-        f"line {layer.line}: layer {layer.name!r}: type {layer.type} is given by a plugin"
-        for layer in plugged
-    ]
-    return [*unknown_to_caffe(net), *programs, *given]
-
-
-def _by_engine() -> Choice:
-    from decant.engines.docker.connection import connect, endpoint
-
-    try:
-        connect().close()
-    except EngineError as error:
-        return Choice("reader", f"{error.message.split(': ')[0]}; it brings no activations")
-    return Choice("caffe", f"a Docker engine answers at {endpoint()}")
+def _with_lacks(reason: str, engine: Engine) -> str:
+    return f"{reason}; {engine.lacks}" if engine.lacks else reason

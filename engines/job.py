@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from decant.dumper.dumpfile import Dump
     from decant.engines.stand_in import StandIn
     from decant.engines.weights import Weights
+    from decant.loader.artifact.conversion import Checked
     from decant.loader.definition.graph import Net
+    from decant.loader.layers.rule import Shape
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Job:
             return self.weights
         return read_weights(self.caffemodel, self.net)
 
+    def blob_shapes(self) -> dict[str, list[Shape]]:
+        """Of each layer of `weights`, by its name."""
+        from decant.engines.weights import blob_shapes
+
+        return blob_shapes(self.weights.model) if self.weights is not None else {}
+
     def for_caffe(self) -> StandIn | None:
         """What stock Caffe is to run, where the definition was read. Raises BadInput."""
         from decant.engines.stand_in import stand_in
@@ -61,7 +69,7 @@ class StageOne:
     """The dump and how it came about; seconds are CPU time, memory in bytes.
 
     `content`: what the file holds, as it was written or checked. `inputs`: shapes that were
-    given, or that data layers turned into.
+    given, or that data layers turned into. `checked`: the plan of these very blobs, where one was made.
     """
 
     dump: Path
@@ -74,3 +82,4 @@ class StageOne:
     peak_memory: int = 0
     notes: list[str] = field(default_factory=list)
     inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    checked: Checked | None = None

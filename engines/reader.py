@@ -7,17 +7,20 @@ import resource
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from decant.dumper import dumpfile
 from decant.engines.crosscheck import check_names, refuse, same_bits
+from decant.engines.engine import Engine
 from decant.engines.job import Job, StageOne
+from decant.engines.table import Name
 from decant.engines.weights import Weights, always_has_blobs
 from decant.loader.definition.graph import Layer, Net, owners, read_net
-from decant.loader.errors import BadInput
+from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers.rule import Shape
 from decant.loader.plan.fillers import at_random
 from decant.loader.progress import Progress
 from decant.loader.weights import caffemodel
@@ -69,6 +72,44 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         notes=[*net.notes, *notes],
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The embedded reader, for the table of engines: it takes every net, and runs none."""
+
+    name: Name = "reader"
+    runs: bool = False
+    lacks: str = "it brings no activations"
+    refusal: str = ""
+
+    def available(self) -> str:
+        return "it needs nothing"
+
+    def takes(
+        self,
+        net: Net,
+        blobs: Mapping[str, Sequence[Shape]] | None = None,
+        plugged: Sequence[Layer] = (),
+    ) -> list[str]:
+        return []
+
+    dump = staticmethod(dump)
+
+    def forward(
+        self,
+        prototxt: Path,
+        weights: Path | None,
+        inputs: Mapping[str, np.ndarray],
+        output: str,
+        progress: Progress,
+        batch: int = 16,
+        net: Net | None = None,
+    ) -> np.ndarray:
+        raise UsageError("the embedded reader runs no nets; use --engine caffe")
+
+
+ENGINE: Engine = _Reader()
 
 
 def parameters(net: Net, job: Job, finite: bool = True) -> list[Sequence[np.ndarray]]:

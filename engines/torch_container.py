@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from decant.loader.progress import Progress
 GIBIBYTE = 1 << 30
 FILES = (*bundle.REPRODUCIBLE, *bundle.VOLATILE, bundle.SUMS)
 PIPELINE = ("python3", "-B", "-m", "decant")
+# the log holds both streams; what is said on stdout alone comes back as a file
+STDOUT = "stdout"
+TO_FILE = ("sh", "-c", f'exec "$@" >{FOLDER}/out/{STDOUT}', "sh")
 
 
 def load_in_container(
@@ -32,10 +36,11 @@ def load_in_container(
     gpu: bool = True,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     mean_file: Path | None = None,
-) -> None:
+) -> float:
     """`decant load` in the container; the artifact is fetched, verified, and swapped in here.
 
-    `mean_file`: of a training definition; it lies beside the dump there.
+    `mean_file`: of a training definition; it lies beside the dump there. Returns the seconds that the
+    artifact took to be checked and written here.
     """
     files: dict[str, Path | bytes] = {"dump.h5": dump}
     if mean_file is not None:
@@ -45,9 +50,7 @@ def load_in_container(
     for blob, shape in (shapes or {}).items():
         words += ["--input", f"{blob}={','.join(map(str, shape))}"]
     words += ["--out", f"{FOLDER}/out", "--device", "cuda" if gpu else "cpu", "--json"]
-    if catalog is not None:
-        files["catalog.yaml"] = catalog
-        words += ["--catalog", f"{FOLDER}/in/catalog.yaml"]
+    words += _with_catalog(catalog, files)
     if not parity:
         words.append("--no-parity")
     out.mkdir(parents=True, exist_ok=True)
@@ -59,9 +62,11 @@ def load_in_container(
             ended, job = _run(words, files, fetch, gpu, progress)
         if not all((part / file).exists() for file in FILES):
             raise _failure(ended, job)
+        begun = time.perf_counter()
         bundle.verify(part)
         _rename_dump(part / "build.json", dump, build)
         bundle.swap(part, out / name)
+        return round(time.perf_counter() - begun, 3)
 
 
 def _rename_dump(record: Path, dump: Path, build: Mapping[str, Any] | None) -> None:
@@ -73,35 +78,61 @@ def _rename_dump(record: Path, dump: Path, build: Mapping[str, Any] | None) -> N
 
 
 def validate_in_container(
-    folders: Sequence[Path],
+    folder: Path,
     data: Path | None,
     limit: int | None,
+    catalog: Path | None,
     progress: Progress,
     gpu: bool = True,
-) -> None:
-    """`decant validate` in the container on copies of the artifacts, dumps and pictures."""
-    for folder in folders:
-        bundle.read_manifest(folder)
-        files: dict[str, Path | bytes] = {
-            f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
-        }
-        build = bundle.read_record(folder, "build.json")
-        dump = Path(build.get("parity_dump") or "")
-        if dump.is_file():
-            files["dump.h5"] = dump
-            build["parity_dump"] = f"{FOLDER}/in/dump.h5"
-        files[f"{folder.name}/build.json"] = json.dumps(build).encode()
-        words = ["validate", f"{FOLDER}/in/{folder.name}", "--device", "cuda" if gpu else "cpu"]
-        if data is not None:
-            files |= {f"data/{x.relative_to(data)}": x for x in data.rglob("*") if x.is_file()}
-            words += ["--data", f"{FOLDER}/in/data"]
-        if limit is not None:
-            words += ["--limit", str(limit)]
-        with progress.task(f"validating {folder.name} in the torch container"):
-            ended, job = _run(words, files, {}, gpu, progress)
-        if ended.status != 0:
+) -> dict[str, Any]:
+    """`decant validate --json` in the container on copies of the artifact, its dump and pictures.
+
+    Returns what it says of the artifact. Raises the container's own error.
+    """
+    bundle.read_manifest(folder)
+    files: dict[str, Path | bytes] = {
+        f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
+    }
+    build = bundle.read_record(folder, "build.json")
+    dump = Path(build.get("parity_dump") or "")
+    if dump.is_file():
+        files["dump.h5"] = dump
+        build["parity_dump"] = f"{FOLDER}/in/dump.h5"
+    files[f"{folder.name}/build.json"] = json.dumps(build).encode()
+    words = ["validate", f"{FOLDER}/in/{folder.name}", "--device", "cuda" if gpu else "cpu"]
+    words += ["--json", *_with_catalog(catalog, files)]
+    if data is not None:
+        files |= {f"data/{x.relative_to(data)}": x for x in data.rglob("*") if x.is_file()}
+        words += ["--data", f"{FOLDER}/in/data"]
+    if limit is not None:
+        words += ["--limit", str(limit)]
+    with (
+        progress.task(f"validating {folder.name} in the torch container"),
+        tempfile.TemporaryDirectory() as work,
+    ):
+        answer = Path(work) / STDOUT
+        ended, job = _run(words, files, {STDOUT: answer}, gpu, progress)
+        if ended.status != 0 or not answer.exists():
             raise _failure(ended, job)
-        print(ended.log.strip())
+        return _only_artifact(answer.read_text("utf-8"))
+
+
+def _with_catalog(catalog: Path | None, files: dict[str, Path | bytes]) -> list[str]:
+    """The words that name the catalog there; it is added to `files`."""
+    if catalog is None:
+        return []
+    files["catalog.yaml"] = catalog
+    return ["--catalog", f"{FOLDER}/in/catalog.yaml"]
+
+
+def _only_artifact(text: str) -> dict[str, Any]:
+    try:
+        (found,) = json.loads(text)["artifacts"]
+    except (ValueError, KeyError, TypeError):
+        raise EngineError(
+            "the torch container's answer is not ours; build the image again"
+        ) from None
+    return dict(found)
 
 
 def _run(
@@ -116,7 +147,7 @@ def _run(
         total = int(client.info()["MemTotal"])
         job = Run(
             image_id=ensure(client, "torch", progress),
-            command=(*PIPELINE, *words),
+            command=(*TO_FILE, *PIPELINE, *words),
             files=files,
             fetch=fetch,
             memory=max(total * 3 // 4, GIBIBYTE),

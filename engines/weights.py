@@ -7,7 +7,7 @@ scale and bias inside NVCaffe's BatchNorm, layers that only their fillers make, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -58,10 +58,12 @@ def always_has_blobs(layer: Layer) -> bool:
     return layer.type in WITH_BLOBS or (layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1)
 
 
-def read_weights(path: Path, net: Net | None = None) -> Weights:
-    """The file for `net` (None: as it is). Raises BadInput."""
+def read_weights(
+    path: Path, net: Net | None = None, index: Callable[[Path], Caffemodel] = caffemodel.read
+) -> Weights:
+    """The file for `net` (None: as it is), by its `index`. Raises BadInput."""
     try:
-        found = Weights(caffemodel.read(path))
+        found = Weights(index(path))
     except caffemodel.NoWeights as error:
         if net is None or any(map(always_has_blobs, net.layers)):
             raise BadInput(str(error)) from None

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "decant."
 READ = {"dumper.dumpfile", "dumper.hdf5_guard"}
 MAY_IMPORT = {
-    "pipeline.py": {"commands", "loader", "__version__"},
-    "commands": {"commands", "engines", "loader", *READ},
+    "pipeline.py": {"commands", "stages", "loader", "__version__"},
+    "commands": {"commands", "stages", "engines", "loader", *READ},
+    "stages": {"stages", "engines", "loader", *READ},
     "engines": {"engines", "loader", *READ},
     "loader": {"loader", "alias", *READ},
     "dumper": {"dumper"},
@@ -29,6 +30,9 @@ WITHOUT_TORCH = [
     "pipeline",
     "commands.convert",
     "commands.dump",
+    "stages.convert",
+    "stages.dump",
+    "stages.inspect",
     "engines.caffe",
     "engines.reader",
     "loader",

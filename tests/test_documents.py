@@ -45,7 +45,7 @@ def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
 
 
 def test_every_variable_is_in_the_table_of_the_commands() -> None:
-    folders = ("commands", "dumper", "engines", "loader", "tests")
+    folders = ("commands", "dumper", "engines", "loader", "stages", "tests")
     sources = [path.read_text() for place in folders for path in (ROOT / place).rglob("*.py")]
     used = set(re.findall(r"DECANT_[A-Z]+(?:_[A-Z]+)*", "\n".join(sources)))
     page = (ROOT / "docs/commands.md").read_text()
@@ -75,7 +75,7 @@ def test_every_exit_code_has_its_cure() -> None:
 
 
 def test_what_troubleshooting_quotes_is_what_the_program_says() -> None:
-    sources = [path.read_text() for place in ("loader", "commands", "engines", "dumper")
+    sources = [path.read_text() for place in ("loader", "commands", "stages", "engines", "dumper")
                for path in (ROOT / place).rglob("*.py")]  # fmt: skip
     said = re.sub(r'"\s*\n\s*f?"', "", "\n".join(sources))
     rows = [line.split("|")[1] for line in (ROOT / "docs/troubleshooting.md").read_text().splitlines()

@@ -107,7 +107,7 @@ def test_python_finds_one_name_and_leaves_the_users_own(environment: Path, elsew
         "found = activations(model, transform(torch.rand(1, 1, 16, 16)))\n"
         "assert found['ip2'].shape == (1, 10), found.keys()\n"
         "assert errors.ArtifactMissing.code == 10\n"
-        "ours = {'commands', 'dumper', 'engines', 'loader', 'pipeline', 'hubconf'}\n"
+        "ours = {'commands', 'dumper', 'engines', 'loader', 'pipeline', 'hubconf', 'stages'}\n"
         "assert not ours & set(sys.modules)\n"
         "print(decant.__file__, decant.__version__)\n"
     )

@@ -49,6 +49,7 @@ CONTEXTS = {
         "dumper",
         "engines",
         "loader",
+        "stages",
     ),
 }
 

@@ -22,7 +22,7 @@ from decant.loader.layers.rule import Rule, Shape
 from decant.loader.pictures.recipe import Recipe, recover
 from decant.loader.plan.batch import input_shapes
 from decant.loader.plan.deploy import deploy
-from decant.loader.plan.planning import BlobShapes, outline, plan
+from decant.loader.plan.planning import BlobShapes, Plan, outline, plan
 from decant.loader.plan.plugins import Plugins
 from decant.loader.source.axes import axes_of
 from decant.loader.source.codegen import generate
@@ -87,6 +87,15 @@ class Conversion:
         return module.eval().requires_grad_(False)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A plan that `check` made: of `net`, at these shapes of its inputs."""
+
+    net: Net
+    inputs: Mapping[str, Shape]
+    plan: Plan
+
+
 def convert(
     dump: Dump,
     model: Model | None,
@@ -94,18 +103,21 @@ def convert(
     shapes: Mapping[str, Shape] | None = None,
     plugins: Plugins | None = None,
     beside: Path | None = None,
+    written: Net | None = None,
+    checked: Checked | None = None,
 ) -> Conversion:
     """`shapes`: of inputs that do not declare one, or are to have another. `beside`: the folder of the
-    definition, where a training one's mean file may lie.
+    definition, where a training one's mean file may lie. `written`: the dump's definition, where it was
+    read already; `checked`: the plan of the dump's very blobs, where one was made.
 
     Raises MappingError (zoo) or Unsupported (generated), with everything that is wrong.
     """
-    written = written_net(dump)
+    written = written or written_net(dump)
     rules = plugins.rules if plugins else {}
     net = _deployed(written, dump, shapes or {}, beside, rules)
     if model is not None and model.module != GENERATED:
         return _from_zoo(dump, net, model)
-    found = _generated(dump, net, name, shapes or {}, plugins or Plugins())
+    found = _generated(dump, net, name, shapes or {}, plugins or Plugins(), checked)
     if model is None:
         _recover(found, written, beside)
     return found
@@ -124,9 +136,10 @@ def check(
     params: Sequence[Sequence[np.ndarray]],
     shapes: Mapping[str, Shape],
     plugins: Plugins | None,
-) -> None:
+) -> Checked:
     """Raise Unsupported for a net that cannot be generated; `params` by layer of `net`."""
-    plan(net, params, _settled({**net.inputs, **shapes}), plugins.rules if plugins else {})
+    inputs = _settled({**net.inputs, **shapes})
+    return Checked(net, inputs, plan(net, params, inputs, plugins.rules if plugins else {}))
 
 
 def unsupported_layers(
@@ -155,15 +168,21 @@ def written_net(dump: Dump) -> Net:
     return net_from_text(dump.prototxt, "the dump's prototxt", reading_of(dump))
 
 
+def is_of(written: Net, dump: Dump) -> bool:
+    """Whether it is the dump's definition, read as it was for the dump."""
+    return written.text == dump.prototxt and written.reading == reading_of(dump)
+
+
 def deploy_form(
     dump: Dump,
     shapes: Mapping[str, Shape],
     plugins: Plugins | None = None,
     beside: Path | None = None,
+    written: Net | None = None,
 ) -> Net:
-    """The dump's definition as it was run; `beside` as for `convert`."""
+    """The dump's definition as it was run; `beside` and `written` as for `convert`."""
     rules = plugins.rules if plugins else {}
-    return _deployed(written_net(dump), dump, shapes, beside, rules)
+    return _deployed(written or written_net(dump), dump, shapes, beside, rules)
 
 
 def _deployed(
@@ -186,12 +205,20 @@ def _settled(shapes: Mapping[str, Shape | None]) -> dict[str, Shape]:
 
 
 def _generated(
-    dump: Dump, net: Net, name: str, shapes: Mapping[str, Shape], plugins: Plugins
+    dump: Dump,
+    net: Net,
+    name: str,
+    shapes: Mapping[str, Shape],
+    plugins: Plugins,
+    checked: Checked | None,
 ) -> Conversion:
     learned = _blob_shapes(dump)
     given = {**{name: array.shape for name, array in dump.probe.items()}, **shapes}
     inputs = _settled(input_shapes(net, given, plugins.rules, learned))
-    planned = plan(net, blobs(net, dump), inputs, plugins.rules)
+    if checked is not None and checked.net is net and checked.inputs == inputs:
+        planned = checked.plan
+    else:
+        planned = plan(net, blobs(net, dump), inputs, plugins.rules)
     axes = axes_of(net, inputs, plugins.rules, learned)
     made = generate(planned, name, plugins.sources(net), axes)
     fused = {part: step.layer for step in planned.steps for part in step.fused}

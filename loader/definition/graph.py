@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from decant.loader.definition import crop, prior_sizes, rpn
 from decant.loader.definition.conformance import refuse_broken, refuse_misspelt
@@ -24,6 +25,7 @@ from decant.loader.definition.upgrade import upgrade
 from decant.loader.errors import BadInput, Unsupported
 
 Shape = tuple[int, ...]
+Answer = TypeVar("Answer")
 MAX_LAYERS = 10_000
 MAX_BYTES = 64 << 20
 BOM = "\ufeff"
@@ -61,7 +63,7 @@ class Net:
 
     `left_out`: layers of the definition that the net lacks, by name, and why. `run_text`: these layers
     as text, "" where Caffe makes the same net of `text` itself. `transforms`: input blob ->
-    the `transform_param` of the data layer that it was.
+    the `transform_param` of the data layer that it was. `answers`: what was worked out of it already.
     """
 
     file: str
@@ -75,6 +77,16 @@ class Net:
     left_out: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = STOCK
     transforms: dict[str, Message] = field(default_factory=dict)
+    answers: dict[Hashable, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, question: Hashable, answer: Callable[[], Answer]) -> Answer:
+        """What `answer` gives, worked out the first time that `question` is asked of this net."""
+        if question not in self.answers:
+            self.answers[question] = answer()
+        found: Answer = self.answers[question]
+        return found
 
 
 def read_net(path: Path, reading: Reading = STOCK) -> Net:

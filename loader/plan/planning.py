@@ -153,10 +153,25 @@ def outline(
 ) -> Outline:
     """Shapes of all tops and parameters, as far as the definition goes, and `blobs` of the weights.
 
-    Raises UsageError only.
+    Worked out once for each question; not to be changed. Raises UsageError only.
     """
-    known = blobs or {}
-    arrays = [[_weightless(shape) for shape in known.get(x.name, ())] for x in net.layers]
+    known = [[tuple(shape) for shape in (blobs or {}).get(x.name, ())] for x in net.layers]
+    question = (
+        "outline",
+        tuple((name, tuple(shapes.get(name) or ())) for name in net.inputs),
+        tuple(map(tuple, known)),
+        tuple(sorted((plugins or {}).items())),
+    )
+    return net.once(question, lambda: _outline(net, shapes, plugins, known))
+
+
+def _outline(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    plugins: Mapping[str, Rule] | None,
+    known: Sequence[Sequence[Shape]],
+) -> Outline:
+    arrays = [[_weightless(shape) for shape in blobs] for blobs in known]
     wired, _, ends = _wire(net, shapes)
     rules = {**LAYERS, **(plugins or {})}
     writer = _Writer(net, arrays, rules, wired, set(ends.values()), _Asking)

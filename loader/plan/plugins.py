@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import CodeType
 from typing import Any
 
@@ -30,7 +31,7 @@ class Plugins:
 
     classes: Mapping[str, type[Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rules(self) -> dict[str, Rule]:
         """One rule for each class."""
         return {name: _rule(of) for name, of in self.classes.items()}

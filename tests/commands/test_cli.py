@@ -126,7 +126,7 @@ def test_loading_what_is_not_there_names_the_command(tmp_path: Path) -> None:
 BAD = {
     "unknown model": (["convert", "googlenet_bvcl"], 2, "did you mean googlenet_bvlc"),
     "unknown option": (["convert", "--fast"], 2, "--fast"),
-    "unknown engine": (["convert", "--engine", "tensorflow"], 2, "auto, caffe, reader"),
+    "unknown engine": (["convert", "--engine", "tensorflow"], 2, "--engine 'tensorflow': one of auto, caffe, reader"),
     "no file": (["dump", "--prototxt", "none.prototxt", "--out", "d.h5"], 3, "none.prototxt"),
     "weights alone": (["convert", "--caffemodel", "empty"], 3, "the file is empty"),
     "definition without weights": (["convert", "--prototxt", "deploy.prototxt"], 3, "add --caffemodel"),
@@ -253,8 +253,10 @@ def test_a_dump_finds_the_mean_file_beside_it(tmp_path: Path) -> None:
 def test_stage_two_in_a_container_gets_the_mean_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from decant.commands.convert import convert
     from decant.engines import gpu, torch_container
+    from decant.stages.convert import convert
+    from decant.stages.inputs import Source
+    from decant.stages.options import Options
 
     class Reached(Exception):
         pass
@@ -267,10 +269,6 @@ def test_stage_two_in_a_container_gets_the_mean_file(
     monkeypatch.setattr(torch_container, "load_in_container", instead)
     monkeypatch.chdir(tmp_path)
     trained_with_a_mean_image(tmp_path)
+    files = Source(None, tmp_path / "net.prototxt", tmp_path / "net.caffemodel")
     with pytest.raises(Reached):
-        convert(
-            model=None, prototxt=tmp_path / "net.prototxt", caffemodel=tmp_path / "net.caffemodel",
-            name=None, out=tmp_path / "out", engine="reader", device="cpu", gpu=True, probe=None,
-            input_shapes=[], ignore=[], layer_plugins=[], parity=True, page=False,
-            catalog=None, as_json=None,
-        )  # fmt: skip
+        convert(files, Options(out=tmp_path / "out", engine="reader", gpu=True))

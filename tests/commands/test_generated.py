@@ -121,7 +121,7 @@ def test_it_loads_without_decant(tmp_path: Path) -> None:
         "import torch, safetensors.torch; from model import Model\n"
         "net = Model().eval(); net.load_state_dict(safetensors.torch.load_file('model.safetensors'))\n"
         "assert torch.isfinite(net(torch.randn(1, 3, 64, 64))).all()\n"
-        "assert not {'loader', 'dumper', 'commands'} & set(sys.modules)\n"
+        "assert not {'loader', 'dumper', 'commands', 'stages'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-B", "-c", code], cwd=folder, check=True)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 
+from decant.engines import table
 from decant.engines.choose import choose
 from decant.engines.docker import connection
 from decant.loader.definition.graph import Net, net_from_text
-from decant.loader.errors import EngineError, Unsupported, UsageError
+from decant.loader.errors import EngineError, Unsupported
+from decant.stages.answers import beside as answering
 
 PLAIN = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
 
@@ -25,13 +29,30 @@ def no_engine() -> None:
     raise EngineError("no Docker engine answers at unix:///var/run/docker.sock: start Docker")
 
 
-def test_an_unknown_engine_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="auto, caffe, reader"):
-        choose("docker", net())
+class Third:
+    """An engine that somebody adds: it takes the fork's net, and runs it."""
+
+    name, runs, lacks, refusal = "third", True, "", "the third cannot run this net"
+
+    def available(self) -> str:
+        return "the third is here"
+
+    def takes(self, net: Net, *_: object) -> list[str]:
+        return []
+
+
+def test_the_table_alone_says_which_engines_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "connect", no_engine)
+    monkeypatch.setitem(sys.modules, "decant.engines.third", SimpleNamespace(ENGINE=Third()))
+    monkeypatch.setattr(table, "Name", Literal["caffe", "third", "reader"])
+    assert choose("auto", net()).engine.name == choose("auto", FORK).engine.name == "third"
+    assert choose("third", FORK).reason == "asked for"  # type: ignore[arg-type]
+    assert answering("third").name == "third"  # type: ignore[arg-type, union-attr]
+    assert answering("reader") is None is answering("auto")
 
 
 def test_the_reader_is_taken_when_asked_for_even_for_a_fork() -> None:
-    assert choose("reader", net()).name == choose("reader", FORK).name == "reader"
+    assert choose("reader", net()).engine.name == choose("reader", FORK).engine.name == "reader"
 
 
 def test_caffe_asked_for_a_forks_net_is_refused_with_the_layer() -> None:
@@ -43,13 +64,13 @@ def test_caffe_asked_for_a_forks_net_is_refused_with_the_layer() -> None:
 
 def test_auto_reads_a_forks_net_and_names_the_layer() -> None:
     choice = choose("auto", FORK)
-    assert choice.name == "reader"
+    assert choice.engine.name == "reader"
     assert "Permute" in choice.reason
 
 
 def test_auto_takes_caffe_when_an_engine_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "connect", lambda: SimpleNamespace(close=lambda: None))
-    assert choose("auto", net()).name == "caffe"
+    assert choose("auto", net()).engine.name == "caffe"
 
 
 def test_auto_takes_the_reader_without_an_engine_and_says_what_is_lost(
@@ -57,7 +78,7 @@ def test_auto_takes_the_reader_without_an_engine_and_says_what_is_lost(
 ) -> None:
     monkeypatch.setattr(connection, "connect", no_engine)
     choice = choose("auto", net())
-    assert choice.name == "reader"
+    assert choice.engine.name == "reader"
     assert "no Docker engine answers" in choice.reason
     assert "no activations" in choice.reason
 
@@ -77,4 +98,4 @@ def test_autos_reason_names_the_whole_endpoint(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_the_images_caffe_has_is_run_by_it(layer: str) -> None:
-    assert choose("caffe", net(layer)).name == "caffe"
+    assert choose("caffe", net(layer)).engine.name == "caffe"

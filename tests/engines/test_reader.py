@@ -81,6 +81,6 @@ def test_real_nets_give_the_bits_and_shapes_of_real_caffe(
 def test_a_net_that_stock_caffe_cannot_parse_goes_to_the_reader(cases: Path) -> None:
     for name in NO_TRUTH:
         net = read_net(cases / name / "net.prototxt")
-        assert choose("auto", net).name == "reader"
+        assert choose("auto", net).engine.name == "reader"
         with pytest.raises(Unsupported, match="line"):
             choose("caffe", net)

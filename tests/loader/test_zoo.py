@@ -156,7 +156,7 @@ BARE = """
 import importlib.util, sys
 class Only:
     def find_spec(self, name, *_):
-        if name.split('.')[0] in ('loader', 'dumper', 'engines', 'commands', 'h5py', 'docker', 'yaml'):
+        if name.split('.')[0] in ('loader', 'dumper', 'engines', 'commands', 'stages', 'h5py', 'docker', 'yaml'):
             raise ImportError(name)
 sys.meta_path.insert(0, Only())
 spec = importlib.util.spec_from_file_location('model', sys.argv[1])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from decant.commands.convert import convert
 from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.stages.convert import convert
+from decant.stages.inputs import Source
+from decant.stages.options import Options
 from tests.helpers import encode_caffemodel as encode
 
 Layers = Sequence[tuple[str, str, Sequence[np.ndarray]]]
@@ -23,34 +26,20 @@ def write_pair(folder: Path, text: str, layers: Layers) -> None:
 
 
 def converted(
-    folder: Path, asked: Asked = NOTHING_ASKED, *, engine: str = "reader", **more: Any
+    folder: Path, asked: Asked = NOTHING_ASKED, source: Source | None = None, **more: Any
 ) -> dict[str, Any]:
-    """The manifest of the artifact that is made of the pair in `folder`."""
-    words: dict[str, Any] = {
-        "model": None,
-        "prototxt": folder / "net.prototxt",
-        "caffemodel": folder / "net.caffemodel",
-        "name": "net",
-        "out": folder / "artifacts",
-        "engine": engine,
-        "device": "cpu",
-        "gpu": False,
-        "probe": None,
-        "input_shapes": [],
-        "asked": asked,
-        "ignore": [],
-        "layer_plugins": [],
-        "parity": engine == "caffe",
-        "page": False,
-        "catalog": None,
-        "as_json": None,
-    }
-    words = {**words, **more}
-    convert(**words)
-    if words["name"] is None:
-        return {}
-    found: dict[str, Any] = json.loads((words["out"] / words["name"] / "manifest.json").read_text())
+    """The manifest of the artifact that is made of the pair in `folder`; `more`: of Options."""
+    options = Options(**{"out": folder / "artifacts", "engine": "reader", "reading": asked, **more})
+    options = replace(options, parity=options.engine == "caffe")
+    files = Source(None, folder / "net.prototxt", folder / "net.caffemodel", "net")
+    made = convert(source or files, options)
+    found: dict[str, Any] = json.loads((made.folder / "manifest.json").read_text())
     return found
+
+
+def alone(folder: Path) -> Source:
+    """The caffemodel without its definition."""
+    return Source(caffemodel=folder / "net.caffemodel", name="net")
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from decant.commands import stage_one
-from decant.commands.inputs import Inputs
 from decant.dumper import dumpfile
 from decant.loader.artifact.conversion import Conversion, convert
-from decant.loader.progress import SILENT
+from decant.stages.definition import Definition
+from decant.stages.dump import refuse_unconvertible, run
+from decant.stages.inputs import Inputs
+from decant.stages.options import Options, Wanted
 
 Shape = tuple[int, ...]
 
@@ -27,7 +28,7 @@ def stage(
     folder: Path,
     text: str,
     weights: bytes | None,
-    engine: str = "reader",
+    engine: Wanted = "reader",
     shapes: Mapping[str, Shape] | None = None,
 ) -> Any:
     """Stage 1, as `convert` runs it: what cannot be converted is refused before an engine runs."""
@@ -35,18 +36,17 @@ def stage(
     caffemodel = folder / "net.caffemodel" if weights is not None else None
     if caffemodel is not None and weights is not None:
         caffemodel.write_bytes(weights)
-    return stage_one.run(
-        Inputs("net", None, folder / "net.prototxt", caffemodel),
-        engine,
-        SILENT,
-        parity=engine == "caffe",
-        shapes=shapes,
+    return run(
+        Definition(Inputs("net", None, folder / "net.prototxt", caffemodel)),
+        Options(engine=engine, parity=engine == "caffe", shapes=shapes or {}),
         out=folder / f"{engine}.h5",
-        check=stage_one.refuse_unconvertible,
+        check=refuse_unconvertible,
     )
 
 
-def dumped(folder: Path, text: str, weights: bytes | None, engine: str = "reader") -> dumpfile.Dump:
+def dumped(
+    folder: Path, text: str, weights: bytes | None, engine: Wanted = "reader"
+) -> dumpfile.Dump:
     """The dump, as it is read from its file."""
     return dumpfile.read(stage(folder, text, weights, engine).dump)
 

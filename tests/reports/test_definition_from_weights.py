@@ -11,10 +11,7 @@ from typing import Any
 import h5py
 import pytest
 
-from decant.commands.dump import dump as dump_command
 from decant.commands.inspect import inspect
-from decant.commands.load import load as load_command
-from decant.commands.origins import caffe_files
 from decant.engines.weights import WITH_BLOBS
 from decant.loader.artifact import bundle
 from decant.loader.catalog.models import load_catalog
@@ -27,9 +24,14 @@ from decant.loader.errors import BadInput, Unsupported, UsageError
 from decant.loader.listing import read as listing
 from decant.loader.plan.deploy import deploy
 from decant.loader.progress import SILENT
+from decant.stages.dump import dump
+from decant.stages.inputs import Source
+from decant.stages.load import load
+from decant.stages.options import Options
+from decant.stages.origins import caffe_files
 from tests.commands.test_cli import MODEL
 from tests.helpers.encode_caffemodel import blob, chunk, number, varint
-from tests.reports.converting import converted, random
+from tests.reports.converting import alone, converted, random
 
 WEIGHTS = [random(4, 3, 3, 3), random(4)]
 
@@ -78,7 +80,7 @@ def wires(net: Net) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
 
 def test_a_file_converts_by_itself(tmp_path: Path) -> None:
     write(tmp_path, NET)
-    manifest = converted(tmp_path, prototxt=None)
+    manifest = converted(tmp_path, source=alone(tmp_path))
     assert "the definition is the one inside the caffemodel" in manifest["changes"]
     folder = tmp_path / "artifacts/net"
     assert (folder / "net.prototxt").read_text().startswith(INSIDE)
@@ -101,7 +103,7 @@ def test_a_file_converts_by_itself(tmp_path: Path) -> None:
 
 def test_a_changed_prototxt_of_the_artifact_is_seen(tmp_path: Path) -> None:
     write(tmp_path, NET)
-    converted(tmp_path, prototxt=None)
+    converted(tmp_path, source=alone(tmp_path))
     (tmp_path / "artifacts/net/net.prototxt").write_text("name: 'other'")
     with pytest.raises(Exception, match="net.prototxt is not what SHA256SUMS says"):
         bundle.verify(tmp_path / "artifacts/net")
@@ -109,22 +111,10 @@ def test_a_changed_prototxt_of_the_artifact_is_seen(tmp_path: Path) -> None:
 
 def test_the_dump_has_it_and_makes_the_same_bytes(tmp_path: Path) -> None:
     write(tmp_path, NET)
-    converted(tmp_path, prototxt=None)
-    words: dict[str, Any] = {
-        "input_shapes": [],
-        "parity": False,
-        "catalog": None,
-        "as_json": True,
-        "model": None,
-    }
-    dump_command(
-        prototxt=None, caffemodel=tmp_path / "net.caffemodel", out=tmp_path / "net.h5", npz=False,
-        engine="reader", probe=None, ignore=[], **words,
-    )  # fmt: skip
-    load_command(
-        dump=tmp_path / "net.h5", name="net", out=tmp_path / "other", device="cpu", layer_plugins=[],
-        **words,
-    )  # fmt: skip
+    converted(tmp_path, source=alone(tmp_path))
+    options = Options(out=tmp_path / "other", engine="reader", parity=False)
+    dump(Source(caffemodel=tmp_path / "net.caffemodel"), tmp_path / "net.h5", options)
+    load(tmp_path / "net.h5", options, name="net")
     for file in ("manifest.json", "model.py", "model.safetensors", "net.prototxt"):
         one, other = (tmp_path / place / "net" / file for place in ("artifacts", "other"))
         assert one.read_bytes() == other.read_bytes()
@@ -213,7 +203,7 @@ def test_a_net_of_training_becomes_its_deploy_form(tmp_path: Path) -> None:
     net = deploy(made(tmp_path, content), {}, {})
     assert [x.type for x in net.layers] == ["Input", "Convolution", "Softmax"]
     assert net.inputs == {"data": (1, 3, 8, 8)}
-    manifest = converted(tmp_path, prototxt=None)
+    manifest = converted(tmp_path, source=alone(tmp_path))
     assert manifest["outputs"][0]["type"] == "Softmax"
 
 
@@ -244,7 +234,7 @@ def test_the_phase_that_caffe_wrote_is_none_of_the_authors(tmp_path: Path) -> No
     )
     write(tmp_path, content)
     assert "phase" not in definition_of(tmp_path / "net.caffemodel")
-    converted(tmp_path, prototxt=None)
+    converted(tmp_path, source=alone(tmp_path))
 
 
 def legacy(*dims: int) -> bytes:
@@ -255,8 +245,8 @@ def legacy(*dims: int) -> bytes:
 def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
     write(tmp_path, legacy())
     with pytest.raises(UsageError, match="--input data=1,3,224,224"):
-        converted(tmp_path, prototxt=None)
-    manifest = converted(tmp_path, prototxt=None, input_shapes=["data=1,3,8,8"])
+        converted(tmp_path, source=alone(tmp_path))
+    manifest = converted(tmp_path, source=alone(tmp_path), shapes={"data": (1, 3, 8, 8)})
     assert manifest["inputs"] == [{"blob": "data", "shape": [1, 3, 8, 8]}]
     assert made(tmp_path, legacy(1, 3, 7, 7)).inputs == {"data": (1, 3, 7, 7)}
 
@@ -299,7 +289,7 @@ def test_old_layouts_are_upgraded(era: str, tmp_path: Path) -> None:
     ]
     assert net.inputs == {"data": (1, 3, 8, 8)}
     assert net.layers[-1].fields.message("pooling_param").integer("stride") == 2
-    converted(tmp_path, prototxt=None)
+    converted(tmp_path, source=alone(tmp_path))
 
 
 UNKNOWN = [
@@ -319,7 +309,7 @@ def test_a_field_without_a_name_is_refused_by_its_number_and_line(
 ) -> None:
     write(tmp_path, NET + more)
     with pytest.raises(Unsupported, match="line [0-9]+: layer 'd' \\(ReLU\\): .*field_[0-9]+"):
-        converted(tmp_path, prototxt=None)
+        converted(tmp_path, source=alone(tmp_path))
 
 
 def test_a_field_without_a_name_in_what_is_dropped_does_not_matter(tmp_path: Path) -> None:
@@ -333,7 +323,7 @@ def test_nvcaffes_kinds_of_numbers_have_their_names(tmp_path: Path) -> None:
     write(tmp_path, NET + saved("d", "ReLU", "c", "d", kinds))
     found = definition_of(tmp_path / "net.caffemodel")
     assert "forward_type: 1" in found and "field_" not in found
-    converted(tmp_path, prototxt=None)
+    converted(tmp_path, source=alone(tmp_path))
 
 
 OF_FORKS = [
@@ -380,7 +370,7 @@ def test_what_holds_no_definition_is_said(content: bytes, said: str, tmp_path: P
 
 def test_a_net_without_parameters_has_a_definition_too(tmp_path: Path) -> None:
     write(tmp_path, inputs("data", 1, 3, 8, 8) + saved("r", "ReLU", "data", "r"))
-    manifest = converted(tmp_path, prototxt=None)
+    manifest = converted(tmp_path, source=alone(tmp_path))
     assert manifest["tensors"] == []
 
 
@@ -465,7 +455,7 @@ def test_real_files_hold_the_nets_of_their_prototxts(cases: Path) -> None:
 def test_inspect_shows_outputs_where_the_definition_says_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inspect(file=write(tmp_path, NET), input_shapes=[], catalog=None, as_json=True)
+    inspect(file=write(tmp_path, NET), options=Options(), as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "caffemodel (current)"
     assert [line["outputs"] for line in found["layers"]] == [[[1, 3, 8, 8]], [[1, 4, 6, 6]]]
@@ -480,11 +470,6 @@ def test_inspect_shows_outputs_where_the_definition_says_them(
 
 def test_names_come_from_the_file(tmp_path: Path) -> None:
     shutil.move(write(tmp_path, NET), tmp_path / "my.net.caffemodel")
-    converted(
-        tmp_path,
-        prototxt=None,
-        caffemodel=tmp_path / "my.net.caffemodel",
-        name=None,
-        out=tmp_path / "out",
-    )
+    source = Source(caffemodel=tmp_path / "my.net.caffemodel")
+    converted(tmp_path, source=source, out=tmp_path / "out")
     assert [x.name for x in (tmp_path / "out").iterdir()] == ["my.net"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.engines.choose import foreign_to_caffe
+from decant.engines.caffe import foreign_to_caffe
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.definition.prototxt import Message, parse
 from decant.loader.definition.schema import faults

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from decant.engines.choose import foreign_to_caffe
+from decant.engines.caffe import foreign_to_caffe
 from decant.loader.definition.forks import V1_TYPES
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.reading import Asked, Reading
 from decant.loader.errors import BadInput, Unsupported
+from decant.stages.inputs import Source
 from tests.helpers import encode_caffemodel as encode
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
@@ -84,7 +85,7 @@ def test_all_unknown_words_of_v0_are_named_in_one_report(tmp_path: Path) -> None
     )
     (tmp_path / "net.prototxt").write_text(text)
     with pytest.raises(Unsupported) as caught:
-        converted(tmp_path, caffemodel=None)
+        converted(tmp_path, source=Source(None, tmp_path / "net.prototxt"))
     assert [line.split(":")[0] for line in caught.value.details] == ["line 3", "line 4"]
     assert "(novel)" in caught.value.details[0] and "(other)" in caught.value.details[1]
 

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from decant.commands.inputs import resolve
 from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import BadInput
-from decant.loader.progress import SILENT
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import CaffemodelError
+from decant.stages.inputs import Source, resolve
 from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.reports.pairs import random
@@ -251,8 +250,8 @@ def test_exchanged_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(
         BadInput, match=rf"exchanged: give --prototxt {text} --caffemodel {weights}"
     ):
-        resolve(None, weights, text, None, None, SILENT)
-    assert resolve(None, text, weights, None, None, SILENT).caffemodel == weights
+        resolve(Source(None, weights, text))
+    assert resolve(Source(None, text, weights)).caffemodel == weights
 
 
 @pytest.mark.parametrize(
@@ -275,4 +274,4 @@ def test_only_what_went_wrong_on_its_way_is_to_be_got_again(
 
 def test_a_folder_is_called_one(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="a folder; give the path of a file"):
-        resolve(None, None, tmp_path, None, None, SILENT)
+        resolve(Source(caffemodel=tmp_path))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from decant.commands import stage_one
-from decant.commands.add import add
-from decant.commands.dump import dump as dump_command
-from decant.commands.inputs import Inputs, resolve
-from decant.commands.load import load as load_command
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.graph import net_from_text, outputs, refuse_side_effects
@@ -19,7 +15,11 @@ from decant.loader.definition.reading import STOCK, Asked, Reading
 from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.errors import BadInput, CatalogError, UsageError
 from decant.loader.plan.deploy import deploy
-from decant.loader.progress import SILENT
+from decant.stages.add import Described, add
+from decant.stages.dump import _cached, dump
+from decant.stages.inputs import Inputs, Source, resolve
+from decant.stages.load import load
+from decant.stages.options import Options
 from tests.reports.converting import conv, converted, input_layer, layer, random, write_pair
 
 TRAIN, TEST = "include { phase: TRAIN }", "include { phase: TEST }"
@@ -168,16 +168,10 @@ def test_the_reading_goes_with_the_dump_and_the_artifact(tmp_path: Path) -> None
     write_pair(tmp_path, ALL_IN_ONE, WEIGHTS)
     manifest = converted(tmp_path, Asked(stages=["deploy"]))
     assert manifest["reading"] == {"stages": ["deploy"]}
-    words = {"input_shapes": [], "parity": False, "catalog": None, "as_json": True}
-    files = {"prototxt": tmp_path / "net.prototxt", "caffemodel": tmp_path / "net.caffemodel"}
-    dump_command(
-        model=None, **files, out=tmp_path / "net.npz", npz=True, engine="reader", probe=None, ignore=[],
-        asked=Asked(stages=["deploy"]), **words,
-    )  # fmt: skip
-    load_command(
-        dump=tmp_path / "net.npz", model=None, name="net", out=tmp_path / "other", device="cpu",
-        layer_plugins=[], **words,
-    )  # fmt: skip
+    options = Options(out=tmp_path / "other", engine="reader", parity=False)
+    source = Source(None, tmp_path / "net.prototxt", tmp_path / "net.caffemodel")
+    dump(source, tmp_path / "net.npz", replace(options, reading=Asked(stages=["deploy"])))
+    load(tmp_path / "net.npz", options, name="net")
     for file in ("manifest.json", "model.py", "model.safetensors"):
         one, other = (tmp_path / place / "net" / file for place in ("artifacts", "other"))
         assert one.read_bytes() == other.read_bytes()
@@ -187,7 +181,7 @@ def test_the_reading_goes_with_the_dump_and_the_artifact(tmp_path: Path) -> None
 def test_two_readings_have_two_places_in_the_cache(tmp_path: Path) -> None:
     write_pair(tmp_path, NET, WEIGHTS)
     places = {
-        stage_one._cached(
+        _cached(
             Inputs(
                 "net", None, tmp_path / "net.prototxt", tmp_path / "net.caffemodel", None, reading
             ),
@@ -202,20 +196,14 @@ def test_two_readings_have_two_places_in_the_cache(tmp_path: Path) -> None:
 def test_a_catalog_says_it_and_the_command_line_goes_over_it(tmp_path: Path) -> None:
     write_pair(tmp_path, ALL_IN_ONE, WEIGHTS)
     catalog = tmp_path / "models.yaml"
-    files = {
-        "prototxt": [str(tmp_path / "net.prototxt")],
-        "caffemodel": [str(tmp_path / "net.caffemodel")],
-    }
-    add(
-        name="mine", **files, labels=[], module="generated", mean=None, licence="", citation="",
-        input_shapes=[], asked=Asked(stages=["deploy"], crop="aligned"), ignore=[], catalog=catalog,
-        as_json=True,
-    )  # fmt: skip
+    model = Described([str(tmp_path / "net.prototxt")], [str(tmp_path / "net.caffemodel")])
+    asked = Asked(stages=["deploy"], crop="aligned")
+    add("mine", model, Options(catalog=catalog, reading=asked))
     entry = load_catalog(catalog).model("mine")
     assert entry.reading is not None and entry.reading.frozen() == Reading(
         stages=("deploy",), crop="aligned"
     )
-    found = resolve("mine", None, None, None, catalog, SILENT, Asked(crop="stock"))
+    found = resolve("mine", Options(catalog=catalog, reading=Asked(crop="stock")))
     assert found.reading == Reading(stages=("deploy",))
     for wrong in ("{crop: left}", "{colour: 1}", "{stages: deploy}"):
         catalog.write_text(catalog.read_text().replace("reading: {", f"reading: {wrong} #"))

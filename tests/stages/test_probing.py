@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.commands.probing import TRIES, probed
 from decant.dumper.dumpfile import Dump, Header, Layer
 from decant.engines.job import Job, StageOne
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.progress import Progress
+from decant.stages.probing import TRIES, probed
 from tests.layers.nets import Shape, inputs_text, layer
 
 CHOOSES = (

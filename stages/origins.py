@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from decant.commands.inputs import sha256
-from decant.commands.stage_two import read_dump
 from decant.loader.artifact import bundle
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress
+from decant.stages.inputs import sha256
+from decant.stages.load import read_dump
 
 if TYPE_CHECKING:
     from decant.dumper.dumpfile import Dump

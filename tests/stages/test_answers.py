@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from decant.commands.answers import ends_in, last_function, refuse_no_classifier
 from decant.loader.errors import UsageError
+from decant.stages.answers import ends_in, last_function, refuse_no_classifier
 
 NET = [("Convolution", ["data"], ["c"]), ("InnerProduct", ["c"], ["fc"])]
 AUX = [("InnerProduct", ["c"], ["aux"]), ("Silence", ["aux"], [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import time
@@ -13,26 +14,69 @@ from typing import TYPE_CHECKING, Any
 
 from decant.dumper import dumpfile
 from decant.engines.crosscheck import same_bits
-from decant.loader.errors import BadInput, GpuError, ParityError, UsageError
-from decant.loader.progress import Progress
+from decant.loader.errors import BadInput, GpuError, ParityError
+from decant.stages.inputs import valid_name
+from decant.stages.options import DEFAULTS, Device, Options
 
 if TYPE_CHECKING:
-    from decant.loader.artifact.conversion import Conversion
+    from torch import nn
+
+    from decant.loader.artifact.conversion import Checked, Conversion
     from decant.loader.catalog.models import Model
+    from decant.loader.definition.graph import Net
     from decant.loader.parity.verdict import Parity
     from decant.loader.plan.plugins import Plugins
 
-DEVICES = ("cpu", "cuda")
 
+@dataclass(frozen=True)
+class Artifact:
+    """What `convert` and `load` made: the folder, and how it came about.
 
-@dataclass
-class Outcome:
-    """What `convert` and `load` report."""
+    `engine`: who read the net. `tensors`: how many model.safetensors holds. `seconds`: wall-clock time
+    by part of stage 2.
+    """
 
     folder: Path
     parity: Parity
+    engine: str
     tensors: int
-    seconds: dict[str, float]
+    seconds: Mapping[str, float]
+
+    def load(self) -> tuple[nn.Module, nn.Module]:
+        """(model, transform), as `decant.load` returns them."""
+        from decant.loader.artifact.loading import load
+
+        return load(self.folder.resolve())
+
+
+def load(
+    dump: str | os.PathLike[str],
+    options: Options = DEFAULTS,
+    *,
+    model: str | None = None,
+    name: str | None = None,
+) -> Artifact:
+    """Stage 2 alone: the artifact of a dump; without `model` the module is generated.
+
+    `model`: the catalog's that it is. `options.reading` goes over how the dump says that its
+    definition was read.
+    """
+    from decant.loader.artifact.bundle import refuse_place
+    from decant.loader.artifact.conversion import reading_of
+    from decant.loader.catalog.models import load_catalog
+
+    path = Path(dump)
+    entry = reference = None
+    if model is not None:
+        models = load_catalog(options.catalog)
+        entry = models.model(model)
+        reference = models.local(entry.reference_dump) if entry.reference_dump else None
+    check_device(options.device)
+    own = valid_name(name or model or path.stem)
+    refuse_place(options.folder(own))
+    content = read_dump(path)
+    content.reading = options.reading.over(reading_of(content)).to_text()
+    return assemble(path, content, entry, own, options, reference=reference, beside=path.parent)
 
 
 def read_dump(path: Path) -> dumpfile.Dump:
@@ -47,10 +91,8 @@ def read_dump(path: Path) -> dumpfile.Dump:
         raise BadInput(str(error)) from None
 
 
-def check_device(device: str) -> None:
+def check_device(device: Device) -> None:
     """Refuse a device that is not there."""
-    if device not in DEVICES:
-        raise UsageError(f"--device {device!r}: one of {', '.join(DEVICES)}")
     if device == "cuda":
         import torch
 
@@ -63,23 +105,21 @@ def check_device(device: str) -> None:
 
 def assemble(
     dump_path: Path,
+    dump: dumpfile.Dump,
     model: Model | None,
     name: str,
-    out: Path,
-    progress: Progress,
+    options: Options,
     *,
-    device: str = "cpu",
-    parity: bool = True,
     reference: Path | None = None,
     build: dict[str, Any] | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    plugins: Plugins | None = None,
     beside: Path | None = None,
-    dump: dumpfile.Dump | None = None,
-) -> Outcome:
-    """Make the artifact `out`/`name`; `model` None: the module is generated from the definition.
+    written: Net | None = None,
+    checked: Checked | None = None,
+) -> Artifact:
+    """Make the artifact `name`; `model` None: the module is generated from the definition.
 
-    `dump`: what is in `dump_path`, where this process has it already.
+    `dump`: what is in `dump_path`. `beside`: the definition's folder, where a mean file may lie.
+    `written`, `checked`: the definition, and the plan of these very blobs, where they are at hand.
 
     Raises Unsupported, MappingError or ParityError, each with all that is wrong, and then writes
     nothing.
@@ -87,22 +127,23 @@ def assemble(
     import hashlib
 
     from decant.loader.artifact import bundle, manifest
-    from decant.loader.artifact.conversion import convert
+    from decant.loader.artifact.conversion import convert, deploy_form, is_of, written_net
     from decant.loader.definition.graph import INSIDE
 
-    check_device(device)
-    dump = dump or read_dump(dump_path)
+    progress, shapes, plugins = options.progress, options.shapes, options.own_layers
+    check_device(options.device)
     clock = _Clock()
-    converted = convert(dump, model, name, shapes, plugins, beside)
+    written = written if written is not None and is_of(written, dump) else written_net(dump)
+    converted = convert(dump, model, name, shapes, plugins, beside, written, checked)
     for note in converted.recipe_notes:
         progress.note(f"note: {note}")
     clock.lap("map")
     found = _parity(
-        dump, model, converted, device, parity, reference, progress,
-        lambda: _without_activations(dump, plugins, shapes or {}, beside),
+        dump, model, converted, options, reference,
+        lambda: _without_activations(deploy_form(dump, shapes, plugins, beside, written), dump, plugins),
     )  # fmt: skip
     clock.lap("parity")
-    folder = out / name
+    folder = options.folder(name)
     if found.status == "failed":
         _keep_evidence(dump_path, found)
         raise _parity_error(name, found, dump_path)
@@ -120,23 +161,21 @@ def assemble(
             prototxt=dump.prototxt if dump.prototxt.startswith(INSIDE) else "",
         )
     clock.lap("write")
-    return Outcome(folder, found, len(converted.tensors), clock.seconds)
+    return Artifact(folder, found, dump.engine, len(converted.tensors), clock.seconds)
 
 
 def _parity(
     dump: dumpfile.Dump,
     model: Model | None,
     converted: Conversion,
-    device: str,
-    wanted: bool,
+    options: Options,
     reference: Path | None,
-    progress: Progress,
     reason: Callable[[], str],
 ) -> Parity:
     """`reason`: why the dump has no activations."""
     from decant.loader.parity import verdict
 
-    if not wanted:
+    if not options.parity:
         return verdict.not_measured("--no-parity")
     if not dump.has_activations:
         other = _reference_for(dump, reference)
@@ -147,28 +186,22 @@ def _parity(
 
     tolerance = model.tolerance if model else {}
     bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
-    with progress.task("comparing every layer with Caffe"):
-        return measuring.measure(dump, converted.build(), converted.caffe_map(), device, bounds)
+    with options.progress.task("comparing every layer with Caffe"):
+        return measuring.measure(
+            dump, converted.build(), converted.caffe_map(), options.device, bounds
+        )
 
 
-def _without_activations(
-    dump: dumpfile.Dump,
-    plugins: Plugins | None,
-    shapes: Mapping[str, tuple[int, ...]],
-    beside: Path | None,
-) -> str:
+def _without_activations(net: Net, dump: dumpfile.Dump, plugins: Plugins | None) -> str:
     """Why there are none, and what to do where something can be done."""
-    from decant.engines.choose import foreign_to_caffe
-    from decant.engines.stand_in import stand_in
-    from decant.loader.artifact.conversion import deploy_form
+    from decant.engines.table import engines
 
-    net = deploy_form(dump, shapes, plugins, beside)
     plugged = [x for x in net.layers if plugins and plugins.handles(x)]
     blobs = {layer.name: [array.shape for array in layer.params] for layer in dump.layers}
-    stood = stand_in(net, blobs)
-    foreign = [*foreign_to_caffe(stood.net, plugged), *stood.left]
+    (best, *_) = (engine for engine in engines() if engine.runs)
+    foreign = best.takes(net, blobs, plugged)
     if foreign:
-        return f"stock Caffe 1.0 cannot run this net ({foreign[0]})"
+        return f"{best.refusal} ({foreign[0]})"
     return "the embedded reader has no activations; with a Docker engine, --engine caffe has"
 
 

@@ -1,4 +1,4 @@
-"""What a command works on: a model of the catalog, files at hand, or both."""
+"""What a stage works on: a model of the catalog, files at hand, or both."""
 
 from __future__ import annotations
 
@@ -12,14 +12,31 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from decant.loader.definition.not_a_net import refuse_exchanged
-from decant.loader.definition.reading import NOTHING_ASKED, STOCK, Asked, Reading
+from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress
+from decant.stages.options import DEFAULTS, Options
 
 if TYPE_CHECKING:
     from decant.loader.catalog.models import Model
 
 BUNDLED = "lenet_digits"
+Place = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A net as its owner names it: a model of the catalog, its two files, or one of them.
+
+    `model` with files: these instead of downloads. Without `prototxt` the definition is the one that
+    the caffemodel holds. `name`: what the artifact is called; the model's name or the caffemodel's
+    unless given. Nothing at all is the bundled model.
+    """
+
+    model: str | None = None
+    prototxt: Place | None = None
+    caffemodel: Place | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,51 +97,48 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def resolve(
-    model: str | None,
-    prototxt: Path | None,
-    caffemodel: Path | None,
-    name: str | None,
-    catalog: Path | None,
-    progress: Progress,
-    asked: Asked = NOTHING_ASKED,
-) -> Inputs:
-    """Find or fetch the files; no MODEL and no file means the bundled model."""
-    for file in (prototxt, caffemodel):
-        if file is not None and not file.is_file():
-            what = "a folder" if file.is_dir() else "no such file"
-            raise BadInput(f"{file}: {what}; give the path of a file")
+def resolve(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Inputs:
+    """Find or fetch the files; a text is a model of the catalog.
+
+    Raises BadInput, UsageError, CatalogError or FetchError.
+    """
+    source = Source(source) if isinstance(source, str) else source
+    prototxt, caffemodel = _file(source.prototxt), _file(source.caffemodel)
     if prototxt is not None and caffemodel is not None:
         refuse_exchanged(prototxt, caffemodel)
-    if model is None and prototxt is not None:
-        own = valid_name(name or _stem(prototxt, caffemodel))
-        return Inputs(own, None, prototxt, caffemodel, reading=asked.over())
-    if model is None and caffemodel is not None:
-        own = valid_name(name or _stem(caffemodel, None))
-        return Inputs(own, None, _inside(caffemodel, progress), caffemodel, reading=asked.over())
-    return _from_catalog(model or BUNDLED, prototxt, caffemodel, name, catalog, progress, asked)
+    definition = prototxt or caffemodel
+    if source.model is not None or definition is None:
+        return _from_catalog(source, prototxt, caffemodel, options)
+    name = valid_name(source.name or _stem(caffemodel or definition))
+    if prototxt is None:
+        definition = _inside(definition, options.progress)
+    return Inputs(name, None, definition, caffemodel, reading=options.reading.over())
+
+
+def _file(place: Place | None) -> Path | None:
+    """Raises BadInput where no file is."""
+    path = None if place is None else Path(place)
+    if path is not None and not path.is_file():
+        what = "a folder" if path.is_dir() else "no such file"
+        raise BadInput(f"{path}: {what}; give the path of a file")
+    return path
 
 
 def _from_catalog(
-    model: str,
-    prototxt: Path | None,
-    caffemodel: Path | None,
-    name: str | None,
-    catalog: Path | None,
-    progress: Progress,
-    asked: Asked,
+    source: Source, prototxt: Path | None, caffemodel: Path | None, options: Options
 ) -> Inputs:
     from decant.loader.catalog.fetch import resolve as fetch
     from decant.loader.catalog.models import load_catalog
 
-    models = load_catalog(catalog)
+    model = source.model or BUNDLED
+    models = load_catalog(options.catalog)
     entry = models.model(model)
-    reading = asked.over(entry.reading.frozen() if entry.reading else STOCK)
-    files = fetch(entry, models, progress, prototxt=prototxt, caffemodel=caffemodel)
+    reading = options.reading.over(entry.reading.frozen() if entry.reading else STOCK)
+    files = fetch(entry, models, options.progress, prototxt=prototxt, caffemodel=caffemodel)
     for note in files.notes:
-        progress.note(note)
+        options.progress.note(note)
     reference = models.local(entry.reference_dump) if entry.reference_dump else None
-    own = valid_name(name or model)
+    own = valid_name(source.name or model)
     return Inputs(own, entry, files.prototxt, files.caffemodel, reference, reading)
 
 
@@ -138,15 +152,15 @@ def _inside(caffemodel: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="new-", delete=False) as file:
         file.write(text)
-    path = folder / f"{_stem(caffemodel, None)}.prototxt"
+    path = folder / f"{_stem(caffemodel)}.prototxt"
     os.replace(file.name, path)
     progress.note(f"{caffemodel.name}: no --prototxt: the definition inside it is taken ({path})")
     return path
 
 
-def _stem(prototxt: Path, caffemodel: Path | None) -> str:
+def _stem(path: Path) -> str:
     """`net.caffemodel` and `net.caffemodel.h5` are both called net."""
-    return (caffemodel or prototxt).name.removesuffix(".h5").rsplit(".", 1)[0]
+    return path.name.removesuffix(".h5").rsplit(".", 1)[0]
 
 
 def valid_name(name: str) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from decant.commands.origins import CaffeFiles
+from decant.engines.table import Wanted, named
 from decant.loader.errors import NoClassifier, UsageError
 from decant.loader.plan.batch import refuse_no_classes
 from decant.loader.progress import Progress
+from decant.stages.origins import CaffeFiles
+
+if TYPE_CHECKING:
+    from decant.engines.engine import Engine
 
 BATCH = 32
 # give their input another shape, or nothing
@@ -20,11 +24,10 @@ SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 CAFFE_BYTES = 256 << 20
 
 
-def asks_caffe(engine: str) -> bool:
-    """Whether --engine wants real Caffe beside PyTorch; raises UsageError for a word that is none."""
-    if engine not in ("auto", "caffe", "reader", "none"):
-        raise UsageError(f"--engine {engine!r}: caffe, or leave it away")
-    return engine == "caffe"
+def beside(wanted: Wanted) -> Engine | None:
+    """The engine that is to answer beside PyTorch: one that was asked for by name and runs nets."""
+    found = named(wanted)
+    return found if found is not None and found.runs else None
 
 
 def number_of_classes(manifest: dict[str, Any]) -> int:
@@ -101,10 +104,13 @@ def from_torch(net: Any, manifest: dict[str, Any], batch: np.ndarray, device: st
 
 
 def from_caffe(
-    files: CaffeFiles, manifest: dict[str, Any], batches: Iterable[np.ndarray], progress: Progress
+    engine: Engine,
+    files: CaffeFiles,
+    manifest: dict[str, Any],
+    batches: Iterable[np.ndarray],
+    progress: Progress,
 ) -> np.ndarray:
-    """The same from real Caffe, on the files that the artifact was made of (`caffe_files`)."""
-    from decant.engines.caffe import forward
+    """The same from `engine`, on the files that the artifact was made of (`caffe_files`)."""
     from decant.loader.definition.graph import outputs, read_net
     from decant.loader.definition.reading import from_json
     from decant.loader.plan.batch import filled
@@ -117,7 +123,7 @@ def from_caffe(
     answers = []
     for part in _joined(batches):
         whole = filled(part, fixed)
-        answer = forward(
+        answer = engine.forward(
             files.prototxt, files.caffemodel, {blob: whole}, output, progress, fixed or BATCH, net
         )
         refuse_no_classes(answer.shape, len(whole))

@@ -1,0 +1,80 @@
+"""What is asked of a stage: one frozen object, from the command line or from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from decant.engines.table import Wanted as Wanted
+from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.errors import UsageError
+from decant.loader.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from decant.loader.plan.plugins import Plugins
+
+Device = Literal["cpu", "cuda"]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a net is read, run, compared and kept; each stage looks at what concerns it.
+
+    `out`: the folder in which the artifact's folder is made; None: where `decant.load` looks for it.
+    `engine`: who reads the net; `auto` takes real Caffe where it can be had. `device`: where PyTorch
+    runs, and `gpu`: in the torch container instead, on its GPU. `parity` False: parameters only, no
+    probe run. `report`: write report.html. `probe`: an NPZ with one array an input. `shapes`: of inputs,
+    in place of what the definition says. `reading`: which of the definition's layers are taken, and how.
+    `ignored_layers`: of the caffemodel, by name or as `loss1/*`, that the net may lack. `plugins`: your
+    own torch modules, `module:Class` each. `catalog`: in place of models.yaml. `progress`: who is told
+    of long work.
+    """
+
+    out: Path | None = None
+    engine: Wanted = "auto"
+    device: Device = "cpu"
+    gpu: bool = False
+    parity: bool = True
+    report: bool = False
+    probe: Path | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    reading: Asked = NOTHING_ASKED
+    ignored_layers: Sequence[str] = ()
+    plugins: Sequence[str] = ()
+    catalog: Path | None = None
+    progress: Progress = SILENT
+
+    def __post_init__(self) -> None:
+        """Paths may come as texts. Raises UsageError for a word that is none of its kind."""
+        for name, words in (("engine", get_args(Wanted)), ("device", get_args(Device))):
+            if getattr(self, name) not in words:
+                raise UsageError(f"--{name} {getattr(self, name)!r}: one of {', '.join(words)}")
+        for name in ("out", "probe", "catalog"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value))
+
+    def folder(self, name: str) -> Path:
+        """Of the artifact `name`."""
+        from decant.loader.artifact.bundle import place_of_artifacts
+
+        return (self.out or place_of_artifacts()) / name
+
+    @cached_property
+    def own_layers(self) -> Plugins | None:
+        """The modules that `plugins` names; None where it names none, and then nothing is imported.
+
+        Raises UsageError for a word that names no such class.
+        """
+        if not self.plugins:
+            return None
+        from decant.loader.plan.plugins import load_plugins
+
+        return load_plugins(self.plugins)
+
+
+DEFAULTS = Options()

@@ -9,7 +9,7 @@ import pytest
 
 from bench import definitions
 from bench.definitions import BAD, CRASHED, PLANNED, REFUSED, TOLD, judge, main, reason
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
 
 CONV = layer(
     "conv", "Convolution", ["data"], ["conv"], "convolution_param { num_output: 4 kernel_size: 3 }"

@@ -14,9 +14,9 @@ import pytest
 
 from decant.loader.definition.graph import net_from_text
 from tests.commands.test_cli import ROOT, run
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.helpers.structures import STRUCTURES
-from tests.layers.nets import inputs_text, layer
 
 CONV = layer(
     "conv1/3x3",

@@ -22,10 +22,10 @@ from decant.loader.plan.planning import Plan, Step, Value, plan
 from decant.loader.source import codegen
 from decant.loader.source.block_names import labels_of, shared_names_of
 from decant.loader.source.blocks import fold
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, shapes_of
 from tests.helpers.structures import Builder
 from tests.helpers.well_known import NETS
-from tests.layers.nets import inputs_text, layer
 from tests.loader.source.test_codegen import built, made, picture, tensors
 
 # (classes and how often each is used, in others too; the most lines of these and of Model)

@@ -24,9 +24,9 @@ from decant.loader.source.axes import axes_of
 from decant.loader.source.codegen import Generated, generate
 from decant.loader.source.tracing import CaffeMap
 from tests.helpers import definitions
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import Blobs, random_blobs, shapes_of
 from tests.helpers.structures import STRUCTURES
-from tests.layers.nets import inputs_text, layer
 
 TEXTS = {name: make() for name, make in STRUCTURES.items()} | {"googlenet": definitions.googlenet()}
 

@@ -59,9 +59,10 @@ doctor: $(VENV)/.ready ## say what this machine can do and what it lacks
 test: $(VENV)/.ready-dev ## run every test that this machine allows
 	$(VENV)/bin/python -m pytest $(ARGS)
 
-lint: $(VENV)/.ready-dev ## formatting, lint, types, spelling
+lint: $(VENV)/.ready-dev ## formatting, lint, arrows, types, spelling
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 

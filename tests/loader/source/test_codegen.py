@@ -327,7 +327,7 @@ def test_shared_weights_are_one_parameter() -> None:
     assert set(module.state_dict()) == {"one.weight", "one.bias", "two.weight", "two.bias"}
 
 
-def test_a_thousand_layers_are_generated_in_seconds() -> None:
+def test_a_thousand_layers_are_generated() -> None:
     text = inputs_text({"data": (1, 4, 8, 8)})
     blob = "data"
     for number in range(500):

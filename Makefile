@@ -14,16 +14,19 @@ quoted = $(if $1,'$(subst ','\'',$(call home,$1))')
 home   = $(if $(filter ~/%,$(firstword $1)),$(patsubst ~/%,$(HOME)/%,$1),$1)
 option = $(if $2,$1 $(call quoted,$2))
 
+# a worker for each core (tests/conftest.py says who gets what); ARGS='-n 0' for none
+SIDE_BY_SIDE := -n auto
+
 GPU_FLAG := $(if $(GPU),--gpu)
 OUT_FLAG := $(call option,--out,$(OUT))
 ENGINE_FLAG := $(call option,--engine,$(ENGINE))
 FILES := $(call option,--prototxt,$(PROTOTXT)) $(call option,--caffemodel,$(CAFFEMODEL)) $(call option,--name,$(NAME))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup convert validate artifacts image base test lint bench doctor
+.PHONY: help setup convert validate artifacts image base test test-fast lint bench doctor
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## make the virtual environment
 
@@ -57,7 +60,10 @@ doctor: $(VENV)/.ready ## say what this machine can do and what it lacks
 	@$(RUN) doctor $(GPU_FLAG) $(ARGS)
 
 test: $(VENV)/.ready-dev ## run every test that this machine allows
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+test-fast: $(VENV)/.ready-dev ## run what needs no engine and takes seconds, in under two minutes
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not container" $(ARGS)
 
 lint: $(VENV)/.ready-dev ## formatting, lint, arrows, types, spelling
 	$(VENV)/bin/ruff check .

@@ -19,6 +19,22 @@ ROOT = Path(__file__).resolve().parents[1]
 CASES = Path(os.environ.get("DECANT_CASES") or ROOT.parent / "shared" / "cases")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With several workers a file's tests share one, with its fixtures; all container tests share one too.
+
+    Each of those looks at what the engine holds before and after it, and some sweep it.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "containers" if "tests/container/" in file else file
+
+    return ByFile(config, log)
+
+
 @pytest.fixture(scope="session")
 def cases() -> Path:
     """The folder of real trained nets with what real Caffe computed for them."""

@@ -77,6 +77,7 @@ def test_docker_holds_no_python_and_cannot_shadow_the_sdk() -> None:
     assert not list((ROOT / "docker").rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_importing_does_not_import_torch(name: str) -> None:
     code = f"import {PREFIX}{name}".rstrip(".") + ", sys; sys.exit('torch' in sys.modules)"

@@ -23,6 +23,9 @@ from tests.helpers.faulty_server import Server
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 FILES = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel"]
 # comments, odd spaces and another indent are the owner's
 OLD = "# ours\nmodels:   # all of them\n\n    lenet: {module: generated, prototxt: {file: a}, caffemodel: {file: b}, licence: x, citation: 'y'}\n    # the end"

@@ -10,6 +10,9 @@ import pytest
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 DIGITS = [
     str(MODEL / f"validation/{digit}/{name}") for digit, name in ((3, "0003.png"), (0, "0020.png"))
 ]

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models/lenet_digits"
 

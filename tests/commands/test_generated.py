@@ -17,6 +17,9 @@ from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.helpers.structures import STRUCTURES
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 CONV = layer(
     "conv1/3x3",
     "Convolution",

@@ -17,6 +17,9 @@ from decant.loader import load
 from tests.commands.test_cli import run
 from tests.helpers.packages import TRAINED, files
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 # OpenCV 5 has no Caffe importer
 cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")
 # of the largest value; the two add up in other orders

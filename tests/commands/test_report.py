@@ -19,6 +19,9 @@ from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
 from tests.helpers.nets import inputs_text, layer
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 CONV_OF_ONE = layer("view", "Reshape", ["fc"], ["view"], "reshape_param { shape { dim: 0 dim: 10 dim: 1 dim: 1 } }") + layer("c", "Convolution", ["view"], ["c"], "convolution_param { num_output: 10 kernel_size: 1 }")  # fmt: skip
 # a window is at least 500 pixels wide, a frame in it is not; the page's findings become the title

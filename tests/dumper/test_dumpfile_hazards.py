@@ -200,6 +200,7 @@ def test_a_hostile_heap_of_texts_does_not_hang_the_reader(tmp_path: Path) -> Non
     assert in_child.read("dumpfile", path)["kind"] == "DumpError"
 
 
+@pytest.mark.slow
 def test_a_deep_nets_dump_is_read_with_the_usual_limit_of_open_files(tmp_path: Path) -> None:
     """ResNet-152 has over 900 parameter blobs and as many activations."""
     layers = [Layer("l%d" % n, "T", [], [], [ARRAY], [None], [ARRAY]) for n in range(600)]

@@ -14,8 +14,7 @@ CODE = """
 import json, resource, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from decant.loader.weights import caffemodel
-from decant.dumper import dumpfile
+from {package} import {reader}
 import h5py
 if {files}:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -38,7 +37,9 @@ def read(reader: str, path: Path, limit: float = 60, files: int = 0) -> dict[str
 
     `files`: how many the process may have open.
     """
-    code = CODE.format(root=str(ROOT), reader=reader, files=files)
+    # of the two, Python 3.9 takes the dumper's alone
+    package = {"caffemodel": "decant.loader.weights", "dumpfile": "decant.dumper"}[reader]
+    code = CODE.format(root=str(ROOT), package=package, reader=reader, files=files)
     try:
         done = subprocess.run(
             [sys.executable, "-c", code, str(path)],

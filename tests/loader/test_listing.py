@@ -15,6 +15,9 @@ from tests.commands.test_generated import write
 from tests.helpers import definitions
 from tests.helpers.nets import inputs_text, layer
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 # parameters and multiply-adds at batch 1, as real Caffe builds the published deploy files
 TOTALS = {
     "googlenet": (definitions.googlenet(), 6_998_552, 1_582_671_872),

@@ -18,6 +18,9 @@ from tests.commands.test_cli import run
 from tests.helpers.nets import inputs_text, layer
 from tests.loader.layers.test_forks import FASTER, python
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 PROPOSALS = inputs_text(FASTER) + layer(
     "it", "Python", list(FASTER), ["rois"], python("rpn.proposal_layer", "'feat_stride': 16")
 )

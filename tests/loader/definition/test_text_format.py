@@ -309,6 +309,7 @@ def peak(text: str) -> int:
     return most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["a: 1 ", "a{} ", "a: 'x' ", "'x' ", "# c\n", "1, "],

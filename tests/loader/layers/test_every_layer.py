@@ -22,6 +22,9 @@ from tests.helpers.caffe_answers import GOLDEN, unpack
 from tests.helpers.nets import NETS
 from tests.loader.layers.test_forks import FORKS, files
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:

@@ -21,6 +21,9 @@ from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.loader.layers.test_forks import python
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 
 def convolution(name: str, bottom: str, outputs: int, more: str = "kernel_size: 1") -> str:
     param = f"convolution_param {{ num_output: {outputs} {more} }}"

@@ -80,6 +80,7 @@ def test_every_inference_layer_of_caffe_has_a_net() -> None:
     assert TYPES - training - set(LAYERS) == {"Input", "Python", "Silence", "Split"}
 
 
+@pytest.mark.slow
 def test_what_is_written_is_as_ruff_would_write_it(golden: dict[str, Dump], tmp_path: Path) -> None:
     for name, dump in golden.items():
         (tmp_path / f"{name}.py").write_text(convert(dump, None, name).source)
@@ -112,6 +113,7 @@ def same(found: object, wanted: list[torch.Tensor]) -> None:
 BY_DATA = {"filter", "filter_two"}
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace.*deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")

@@ -20,6 +20,9 @@ from tests.helpers.structures import Builder
 from tests.helpers.well_known import NETS
 from tests.loader.source.test_codegen import TEXTS, made
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 SOME = ["dpn92", "shufflenet_v2", "ssd300", "fpn", "siamese", "openpose"]
 ALL = {
     **{name: make() for name, make in ODD.items()},

@@ -28,6 +28,9 @@ from tests.helpers.well_known import NETS
 from tests.helpers.work import lines_run
 from tests.loader.source.test_codegen import built, made, picture, tensors
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 # (classes and how often each is used, in others too; the most lines of these and of Model)
 FOLDED: dict[str, tuple[dict[str, int], int]] = {
     "dpn92": ({"Dpn": 4, "Dpn2": 26}, 175),

@@ -28,6 +28,9 @@ from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import Blobs, random_blobs, shapes_of
 from tests.helpers.structures import STRUCTURES
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 TEXTS = {name: make() for name, make in STRUCTURES.items()} | {"googlenet": definitions.googlenet()}
 
 

@@ -14,6 +14,9 @@ from tests.helpers.odd_structures import ODD
 from tests.helpers.well_known import NETS
 from tests.loader.source.test_codegen import TEXTS, made
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ALL = {**TEXTS, **{name: make() for name, make in {**ODD, **NETS}.items()}}
 
 

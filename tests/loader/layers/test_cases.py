@@ -21,6 +21,7 @@ NAMES = sorted(path.parent.name for path in CASES.glob("*/net.prototxt")) or ["(
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_real_net_converts(name: str, cases: Path, tmp_path: Path) -> None:
     folder = cases / name
     weights = next(folder.glob("net.caffemodel*"))

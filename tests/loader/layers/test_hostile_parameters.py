@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ TEXTS = [(net.text, dict(net.inputs)) for net in NETS] + [
     axes=st.integers(0, 5),
     blobs=st.lists(st.lists(st.integers(0, 7), max_size=4), max_size=4),
 )
+@pytest.mark.slow
 def test_only_our_own_errors(
     chosen: tuple[str, dict[str, tuple[int, ...]]],
     edits: list[tuple[int, str]],

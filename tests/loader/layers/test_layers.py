@@ -358,6 +358,7 @@ def test_a_wrong_blob_shape_names_both_shapes() -> None:
     assert "3 x 4 x 1 x 1" in found
 
 
+@pytest.mark.slow
 def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
     """The oracle is worth something: each net fails when its numbers are those of another one."""
     missed = []

@@ -173,6 +173,7 @@ def test_its_graphs_compute_the_same() -> None:
 
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_its_onnx_is_not_folded_back(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     module, x = far_module()

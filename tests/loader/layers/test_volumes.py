@@ -39,6 +39,7 @@ SMALL = st.integers(1, 4)
     stride=SMALL, along=SMALL, pad=st.integers(0, 3), pad_l=st.integers(0, 3),
 )  # fmt: skip
 @torch.no_grad()
+@pytest.mark.slow
 def test_any_geometry_pools_as_its_fork_does(
     sizes: by_hand.Three, pool: str, c3d: bool, depth: int, side: int, stride: int, along: int,
     pad: int, pad_l: int,
@@ -73,6 +74,7 @@ def test_any_geometry_pools_as_its_fork_does(
     pad_l=st.integers(0, 2), c3d=st.booleans(), back=st.booleans(),
 )  # fmt: skip
 @torch.no_grad()
+@pytest.mark.slow
 def test_any_geometry_convolves_as_its_fork_does(
     sizes: by_hand.Three, depth: int, side: int, stride: int, along: int, pad: int, pad_l: int,
     c3d: bool, back: bool,

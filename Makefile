@@ -23,10 +23,10 @@ ENGINE_FLAG := $(call option,--engine,$(ENGINE))
 FILES := $(call option,--prototxt,$(PROTOTXT)) $(call option,--caffemodel,$(CAFFEMODEL)) $(call option,--name,$(NAME))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup convert validate artifacts image base test lint bench doctor
+.PHONY: help setup convert validate artifacts image base test test-fast lint bench doctor
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## make the virtual environment
 
@@ -62,9 +62,13 @@ doctor: $(VENV)/.ready ## say what this machine can do and what it lacks
 test: $(VENV)/.ready-dev ## run every test that this machine allows
 	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-lint: $(VENV)/.ready-dev ## formatting, lint, types, spelling
+test-fast: $(VENV)/.ready-dev ## run what needs no engine and takes seconds, in under two minutes
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not container" $(ARGS)
+
+lint: $(VENV)/.ready-dev ## formatting, lint, arrows, types, spelling
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 

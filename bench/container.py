@@ -26,7 +26,7 @@ def run() -> dict[str, str]:
             definitions.googlenet().replace("dim: 10", "dim: 1", 1)
         )
         try:
-            run_script(ROOT / "tests/container/fill.py", folder, "net.caffemodel")
+            run_script(ROOT / "tests/helpers/in_caffe/fill.py", folder, "net.caffemodel")
         except EngineError as error:
             return {"not measured": error.message}
         for what, probe in (

@@ -51,7 +51,7 @@ def caffe(text: str, x: np.ndarray, repeat: int) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "net.prototxt").write_text(text.replace("dim: 10", f"dim: {len(x)}", 1))
-        run_script(ROOT / "tests/container/fill.py", folder, "net.caffemodel")
+        run_script(ROOT / "tests/helpers/in_caffe/fill.py", folder, "net.caffemodel")
         (folder / "fill.py").unlink(missing_ok=True)
         job = Job(folder / "net.prototxt", folder / "net.caffemodel", {})
         task = {"task": "forward", "output": "prob", "batch": len(x), "repeat": repeat + 1}

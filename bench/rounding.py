@@ -17,8 +17,8 @@ from decant.loader.artifact.conversion import convert
 from decant.loader.errors import EngineError
 from decant.loader.ops.batch_norm import centred
 from decant.loader.parity.metrics import distance, error_of
-from tests.layers.caffe_answers import ask, unpack
-from tests.layers.nets import SmallNet, inputs_text, layer
+from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.nets import SmallNet, inputs_text, layer
 
 SHAPE = (2, 10, 1000)
 Values = Callable[[np.random.Generator], np.ndarray]

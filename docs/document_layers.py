@@ -22,10 +22,10 @@ Every parameter that Caffe has for a type is honoured; a field that no rule look
 every type that is not on this page. All refusals of a net come in one report, with lines, before anything is written.
 What to do: drop the layer, or give your own module with `--layer-plugin` ([adding a layer](adding-a-layer.md)).
 
-Each type of stock Caffe is held against real Caffe, parameter by parameter (`tests/layers/nets.py`): in the container,
-and against the dumps that it made (`tests/layers/golden.zip`). Stock Caffe cannot run the forks' types: they are held
+Each type of stock Caffe is held against real Caffe, parameter by parameter (`tests/helpers/nets.py`): in the container,
+and against the dumps that it made (`tests/loader/layers/golden.zip`). Stock Caffe cannot run the forks' types: they are held
 against their published definitions, transcribed, and against OpenCV's importer where it has them
-(`tests/layers/test_forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
+(`tests/loader/layers/test_forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
 
 ## Converted
 """

@@ -9,7 +9,10 @@ import pytest
 
 from bench import definitions
 from bench.definitions import BAD, CRASHED, PLANNED, REFUSED, TOLD, judge, main, reason
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 CONV = layer(
     "conv", "Convolution", ["data"], ["conv"], "convolution_param { num_output: 4 kernel_size: 3 }"

@@ -17,6 +17,9 @@ import typer
 from decant.dumper import dumpfile
 from decant.pipeline import app
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 GROUP: Any = typer.main.get_command(app)
 

@@ -23,6 +23,9 @@ from decant.loader.definition.graph import net_from_text
 from tests.helpers import definitions
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 

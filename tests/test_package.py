@@ -15,6 +15,9 @@ import pytest
 
 import decant
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "build", "tests", "*.egg-info", "__pycache__")
 REACHED = ("No matching distribution", "Could not find a version", "connection", "Connection")

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 import numpy as np
 
@@ -52,15 +51,10 @@ class Probe:
 def make_probe(
     net: Net,
     shapes: Mapping[str, Shape] | None = None,
-    file: Path | None = None,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """The arrays of `choose`, or those of `file` (loader.probe_file)."""
-    if file is None:
-        return choose(net, shapes, seed=seed).arrays
-    from decant.loader.plan.probe_file import read
-
-    return read(net, file, shapes)
+    """The arrays of `choose`."""
+    return choose(net, shapes, seed=seed).arrays
 
 
 def choose(

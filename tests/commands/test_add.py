@@ -20,8 +20,11 @@ from tests.commands.test_generated import CONV, FC, NET, RELU, write
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers import faulty_server as serve
 from tests.helpers.faulty_server import Server
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
-from tests.layers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 FILES = ["--prototxt", "net.prototxt", "--caffemodel", "net.caffemodel"]
 # comments, odd spaces and another indent are the owner's

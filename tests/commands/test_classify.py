@@ -10,6 +10,9 @@ import pytest
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 DIGITS = [
     str(MODEL / f"validation/{digit}/{name}") for digit, name in ((3, "0003.png"), (0, "0020.png"))
 ]
@@ -90,7 +93,7 @@ def test_real_caffe_stands_beside(tmp_path: Path) -> None:
 
 
 def small(end: str = "") -> str:
-    from tests.layers.nets import inputs_text, layer
+    from tests.helpers.nets import inputs_text, layer
 
     text = inputs_text({"data": (1, 1, 6, 6)})
     text += layer("fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 3 }")
@@ -108,7 +111,7 @@ def test_a_softmax_is_never_taken_twice(tmp_path: Path) -> None:
 
 
 def test_a_map_of_answers_is_no_list_of_classes(tmp_path: Path) -> None:
-    from tests.layers.nets import inputs_text, layer
+    from tests.helpers.nets import inputs_text, layer
 
     conv = "convolution_param { num_output: 4 kernel_size: 3 }"
     text = inputs_text({"data": (1, 1, 6, 6)}) + layer("c", "Convolution", ["data"], ["c"], conv)
@@ -149,7 +152,7 @@ FIXED = "reshape_param { shape { dim: 5 dim: -1 } }"
 
 def fixed_batch(rest: str = "") -> str:
     """Five pictures, no more and no fewer."""
-    from tests.layers.nets import inputs_text, layer
+    from tests.helpers.nets import inputs_text, layer
 
     fc = "inner_product_param { num_output: 10 }"
     text = inputs_text({"data": (5, 1, 12, 12)}) + layer("r", "Reshape", ["data"], ["r"], FIXED)
@@ -170,7 +173,7 @@ def test_a_fixed_batch_classifies_any_number(tmp_path: Path) -> None:
 
 
 def test_fewer_answers_than_pictures_are_no_classes(tmp_path: Path) -> None:
-    from tests.layers.nets import layer
+    from tests.helpers.nets import layer
 
     halves = layer("s", "Slice", ["fc"], ["x", "y"], "slice_param { axis: 0 slice_point: 2 }")
     rest = halves + layer("end", "Silence", ["y"], []) + layer("p", "Softmax", ["x"], ["p"])

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models/lenet_digits"
 
@@ -224,7 +227,7 @@ def trained_with_a_mean_image(folder: Path) -> list[str]:
 
     from tests.commands.test_generated import write
     from tests.helpers import encode_caffemodel as encode
-    from tests.layers.nets import inputs_text, layer
+    from tests.helpers.nets import inputs_text, layer
 
     conv = layer(
         "c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }"

@@ -13,6 +13,9 @@ from decant.loader.compare import compare, open_side
 from tests.commands.test_cli import MODEL, run
 from tests.helpers import encode_caffemodel as encode
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 REFERENCE = MODEL / "reference.h5"
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,12 @@ import pytest
 
 from decant.loader.definition.graph import net_from_text
 from tests.commands.test_cli import ROOT, run
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 from tests.helpers.structures import STRUCTURES
-from tests.layers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 CONV = layer(
     "conv1/3x3",
@@ -255,7 +257,7 @@ def test_a_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert "--name" in done.stderr.splitlines()[-1]
 
 
-def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
+def test_a_thousand_layers_convert(tmp_path: Path) -> None:
     blob, text = "data", inputs_text({"data": (1, 4, 8, 8)})
     for number in range(500):
         text += layer(
@@ -268,9 +270,7 @@ def test_a_thousand_layers_convert_in_seconds(tmp_path: Path) -> None:
         text += layer(f"r{number}", "ReLU", [f"c{number}"], [f"c{number}"])
         blob = f"c{number}"
     files = write(tmp_path, text)
-    started = time.monotonic()
     run("convert", "--no-parity", *files, cwd=tmp_path)
-    assert time.monotonic() - started < 60, "a hang, not a measurement"
 
 
 SEVENS = """

@@ -17,7 +17,10 @@ from PIL import Image
 from tests.commands.test_classify import fixed_batch
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import NET, write
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 CONV_OF_ONE = layer("view", "Reshape", ["fc"], ["view"], "reshape_param { shape { dim: 0 dim: 10 dim: 1 dim: 1 } }") + layer("c", "Convolution", ["view"], ["c"], "convolution_param { num_output: 10 kernel_size: 1 }")  # fmt: skip

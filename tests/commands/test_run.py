@@ -15,7 +15,10 @@ from decant.commands.run import run as run_command
 from decant.commands.tables import show, size_text
 from tests.commands.test_cli import ROOT, run
 from tests.commands.test_generated import FC, NET, write
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 COLUMNS = ("name", "number", "licence")
 ROWS = [("a_model[/of]twenty_two", "1.0e-07", "weights and definition as the project " * 3)]

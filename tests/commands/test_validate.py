@@ -24,6 +24,9 @@ from decant.loader.pictures import dataset
 from decant.loader.pictures.evaluate import Accuracy, Processes, accuracy, measure
 from decant.loader.pictures.recipe import Recipe
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "models/lenet_digits/validation"
 RECIPE = Recipe("gray", (0.0,), 1.0, (16, 16))

@@ -11,8 +11,8 @@ import pytest
 
 from decant.loader.artifact.conversion import convert
 from decant.loader.parity import measuring
-from tests.layers.caffe_answers import ask, unpack
-from tests.layers.nets import NETS, Shape, SmallNet
+from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.nets import NETS, Shape, SmallNet
 
 pytestmark = pytest.mark.container
 

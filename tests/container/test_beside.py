@@ -11,8 +11,8 @@ import pytest
 from decant.loader.definition.graph import read_net
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
-from tests.layers.nets import inputs_text, layer
 
 HEAD = (
     'layer { name: "data" type: "Data" top: "data" top: "label" data_param { source: "db" batch_size: 5 } '

@@ -12,8 +12,8 @@ from decant.dumper import dumpfile
 from decant.loader.artifact.conversion import deploy_form
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from tests.helpers.converting import converted, input_layer, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
-from tests.reports.converting import converted, input_layer, layer
 
 HEAD = input_layer("data", 1, 3, 33, 33)
 CONV = "num_output: 4 kernel_size: 3"

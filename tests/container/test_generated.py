@@ -9,8 +9,8 @@ import pytest
 
 from tests.commands.test_cli import run
 from tests.commands.test_generated import CONV, FC, RELU, write
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.structures import STRUCTURES
-from tests.layers.nets import inputs_text, layer
 
 HEAD = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 mirror: true } data_param { source: "db" } }\n'
 LOSS = layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])

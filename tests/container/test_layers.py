@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from decant.loader.errors import DecantError
-from tests.layers.caffe_answers import ask, unpack
-from tests.layers.nets import NETS, SmallNet, one
-from tests.layers.test_layers import check
+from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.nets import NETS, SmallNet, one
+from tests.loader.layers.test_layers import check
 
 pytestmark = pytest.mark.container
 

@@ -12,9 +12,9 @@ from decant.engines.caffe import run_script
 from decant.loader.definition import schema
 from decant.loader.definition.prototxt import Message, lines_of, parse
 from decant.loader.errors import BadInput
+from tests.helpers.in_caffe import SCRIPTS
 from tests.helpers.random_texts import Writer
 
-SCRIPT = Path(__file__).with_name("parse_texts.py")
 Answer = tuple[bool, str, str]
 
 
@@ -29,8 +29,7 @@ def ask(folder: Path, texts: list[str]) -> list[Answer]:
     """(taken, what protobuf says, the message as text). `folder` is made."""
     folder.mkdir()
     (folder / "texts.json").write_text(json.dumps(texts))
-    (folder / SCRIPT.name).write_bytes(SCRIPT.read_bytes())
-    run_script(folder / SCRIPT.name, folder, "answers.json")
+    run_script(SCRIPTS / "parse_texts.py", folder, "answers.json")
     return [
         (taken, said, shown)
         for taken, said, shown in json.loads((folder / "answers.json").read_text())

@@ -19,7 +19,7 @@ from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
 from tests.commands.test_generated import CONV, FC, RELU, write
 from tests.helpers import encode_caffemodel as encode
-from tests.layers.nets import layer
+from tests.helpers.nets import layer
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models/lenet_digits"

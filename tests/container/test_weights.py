@@ -10,18 +10,16 @@ import pytest
 
 from decant.engines.caffe import run_script
 from tests.commands.test_cli import run
+from tests.engines import test_stand_in as bn
+from tests.engines import test_weights as engines_weights
 from tests.helpers import encode_caffemodel as encode
-from tests.layers.nets import inputs_text, layer
-from tests.reports import (
-    test_fillers,
-    test_fork_fields,
-    test_nvcaffe_batch_norm,
-    test_nvcaffe_raw,
-    test_refusals,
-)
-from tests.reports.pairs import dumped, params, random
+from tests.helpers.in_caffe import SCRIPTS
+from tests.helpers.nets import inputs_text, layer
+from tests.helpers.pairs import dumped, params, random
+from tests.loader.definition import test_stock_bytes
+from tests.loader.plan import test_fillers
+from tests.loader.weights import test_nvcaffe_raw as raw
 
-bn, raw = test_nvcaffe_batch_norm, test_nvcaffe_raw
 FOUR = inputs_text({"data": (2, 4, 6, 6)})
 IN_PLACE = bn.norm(bn.ASKED, top="data") + bn.BEHIND.replace("num_output: 2", "num_output: 3")
 SHARED = random(3, 144)
@@ -83,10 +81,10 @@ NETS = {
         test_fillers.FILE,
     ),
     "another recorded type": (
-        FOUR + layer("dw", "Convolution", ["data"], ["dw"], test_refusals.DEPTHWISE),
+        FOUR + layer("dw", "Convolution", ["data"], ["dw"], engines_weights.DEPTHWISE),
         encode.net("current", [("dw", "DepthwiseConvolution", [random(4, 1, 3, 3)])]),
     ),
-    "a fork's fields": (raw.DATA + raw.CONV, test_fork_fields.ABORTS["a text where a message is"]),
+    "a fork's fields": (raw.DATA + raw.CONV, test_stock_bytes.ABORTS["a text where a message is"]),
 }  # fmt: skip
 
 
@@ -108,17 +106,17 @@ def test_parity_is_measured_and_both_engines_write_the_same(
     assert one.read_text() == other.read_text()
 
 
-@pytest.mark.parametrize("name", test_refusals.EMPTY)
+@pytest.mark.parametrize("name", engines_weights.EMPTY)
 def test_caffe_takes_a_file_without_weights_too(name: str, image: str, tmp_path: Path) -> None:
     """A net without parameters: Caffe itself is given the file."""
-    dump = dumped(tmp_path, test_refusals.PLAIN, test_refusals.EMPTY[name], "caffe")
+    dump = dumped(tmp_path, engines_weights.PLAIN, engines_weights.EMPTY[name], "caffe")
     assert dump.has_activations and not params(dump)
 
 
 def test_an_input_of_another_size_than_the_text_declares(image: str, tmp_path: Path) -> None:
     """An InnerProduct keeps the size that it was set up with: the given shape stands in the text."""
-    from tests.reports.pairs import stage
-    from tests.reports.test_input_size import PLAIN, text
+    from tests.helpers.pairs import stage
+    from tests.loader.plan.test_fit import PLAIN, text
 
     blobs = [random(4, 3, 3, 3), random(4)], [random(5, 784), random(5)]
     layers = [("c", "Convolution", blobs[0]), ("fc", "InnerProduct", blobs[1])]
@@ -146,10 +144,10 @@ def test_validate_runs_such_a_file_in_caffe_as_well(image: str, tmp_path: Path) 
 
 
 def test_caffe_parses_what_we_say_it_parses(image: str, tmp_path: Path) -> None:
-    files = [*test_fork_fields.ABORTS.values(), *test_fork_fields.TAKES.values()]
+    files = [*test_stock_bytes.ABORTS.values(), *test_stock_bytes.TAKES.values()]
     for number, weights in enumerate(files):
         (tmp_path / f"{number}.caffemodel").write_bytes(weights)
-    run_script(Path(__file__).with_name("parse_weights.py"), tmp_path, "answers.json")
+    run_script(SCRIPTS / "parse_weights.py", tmp_path, "answers.json")
     answers = json.loads((tmp_path / "answers.json").read_text())
     said = [answers[f"{number}.caffemodel"] for number in range(len(files))]
-    assert said == [False] * len(test_fork_fields.ABORTS) + [True] * len(test_fork_fields.TAKES)
+    assert said == [False] * len(test_stock_bytes.ABORTS) + [True] * len(test_stock_bytes.TAKES)

@@ -22,6 +22,7 @@ from decant.engines.caffe import run_script
 from decant.loader.weights import caffemodel
 from tests.helpers import definitions
 from tests.helpers.encode_caffemodel import write_v1
+from tests.helpers.in_caffe import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
 VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
@@ -41,7 +42,7 @@ NETS = {
 def fill(folder: Path, definition: str, old: bool) -> None:
     """net.caffemodel by real Caffe, in the era of the published file."""
     (folder / "net.prototxt").write_text(definition.replace("dim: 10", "dim: 1", 1))
-    run_script(Path(__file__).with_name("fill.py"), folder, "net.caffemodel")
+    run_script(SCRIPTS / "fill.py", folder, "net.caffemodel")
     if not old:
         return
     model = caffemodel.read(folder / "net.caffemodel")

@@ -187,7 +187,7 @@ def two_probes_of_one_name(tmp_path: Path, suffix: str) -> Path:
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])
 def test_two_probes_of_one_name_do_not_hang_the_reader(suffix: str, tmp_path: Path) -> None:
     path = two_probes_of_one_name(tmp_path, suffix)
-    assert in_child.read("dumpfile", path, limit=4)["kind"] == "DumpError"
+    assert in_child.read("dumpfile", path)["kind"] == "DumpError"
 
 
 def test_a_hostile_heap_of_texts_does_not_hang_the_reader(tmp_path: Path) -> None:
@@ -197,9 +197,10 @@ def test_a_hostile_heap_of_texts_does_not_hang_the_reader(tmp_path: Path) -> Non
     # rounded up, with its header, this size is 0
     data[first + 8 : first + 16] = (2**64 - 16).to_bytes(8, "little")
     path.write_bytes(data)
-    assert in_child.read("dumpfile", path, limit=4)["kind"] == "DumpError"
+    assert in_child.read("dumpfile", path)["kind"] == "DumpError"
 
 
+@pytest.mark.slow
 def test_a_deep_nets_dump_is_read_with_the_usual_limit_of_open_files(tmp_path: Path) -> None:
     """ResNet-152 has over 900 parameter blobs and as many activations."""
     layers = [Layer("l%d" % n, "T", [], [], [ARRAY], [None], [ARRAY]) for n in range(600)]

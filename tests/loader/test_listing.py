@@ -13,7 +13,10 @@ from decant.loader.errors import BadInput, UsageError
 from tests.commands.test_cli import MODEL, run
 from tests.commands.test_generated import write
 from tests.helpers import definitions
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 # parameters and multiply-adds at batch 1, as real Caffe builds the published deploy files
 TOTALS = {
@@ -121,7 +124,7 @@ def test_the_command_shows_all_four_kinds(tmp_path: Path) -> None:
 
 
 def test_work_of_depthwise_layers_and_of_several_tops(tmp_path: Path) -> None:
-    from tests.layers.nets import inputs_text, layer
+    from tests.helpers.nets import inputs_text, layer
 
     inputs = inputs_text({"a": (1, 4, 6, 6), "b": (1, 4, 6, 6)})
     depthwise = "convolution_param { num_output: 4 kernel_size: 3 pad: 1 group: 4 }"

@@ -16,6 +16,9 @@ from decant.loader.ops.lrn import LRN
 from decant.loader.pictures.transforms import Transform
 from tests.helpers import definitions
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ENTRIES = [
     ("googlenet", {}, 6_998_552, 224),
     ("googlenet", {"num_classes": 205}, 6_183_677, 224),

@@ -14,7 +14,7 @@ from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.progress import Progress
 from decant.stages.probing import TRIES, probed
-from tests.layers.nets import Shape, inputs_text, layer
+from tests.helpers.nets import Shape, inputs_text, layer
 
 CHOOSES = (
     inputs_text({"data": (3, 2)})

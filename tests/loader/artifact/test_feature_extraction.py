@@ -9,6 +9,9 @@ import torch
 
 from decant.loader import zoo
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

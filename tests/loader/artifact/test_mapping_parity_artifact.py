@@ -25,6 +25,9 @@ from decant.loader.source.mapping import map_parameters
 from decant.loader.source.tracing import CaffeMap
 from decant.loader.zoo import build
 
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "models/lenet_digits/reference.h5"
 

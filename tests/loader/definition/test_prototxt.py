@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from decant.loader.definition.graph import net_from_text, outputs, owners, read_net
 from decant.loader.definition.prototxt import Message, integer, parse
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.plan import probe_file
 from decant.loader.plan.probe import make_probe
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 } } }\n'
@@ -208,16 +209,16 @@ def test_the_probe_from_a_file_must_fit(tmp_path: Path) -> None:
     net = net_from_text(V0, "net")
     good = np.ones((2, 3, 8, 8), np.float32)
     np.savez(tmp_path / "good.npz", data=good)
-    assert np.array_equal(make_probe(net, file=tmp_path / "good.npz")["data"], good)
+    assert np.array_equal(probe_file.read(net, tmp_path / "good.npz")["data"], good)
     np.savez(tmp_path / "name.npz", dat=good)
     with pytest.raises(UsageError, match="is it 'data'"):
-        make_probe(net, file=tmp_path / "name.npz")
+        probe_file.read(net, tmp_path / "name.npz")
     np.savez(tmp_path / "nan.npz", data=good * np.nan)
     with pytest.raises(BadInput, match="NaN"):
-        make_probe(net, file=tmp_path / "nan.npz")
+        probe_file.read(net, tmp_path / "nan.npz")
     np.savez(tmp_path / "object.npz", data=np.array([object()], dtype=object))
     with pytest.raises(BadInput, match="plain arrays"):
-        make_probe(net, file=tmp_path / "object.npz")
+        probe_file.read(net, tmp_path / "object.npz")
 
 
 def test_an_input_without_a_shape_asks_for_one() -> None:

@@ -15,8 +15,11 @@ from decant.loader.definition.reading import STOCK, Asked, Reading, from_json, f
 from decant.loader.errors import UsageError
 from decant.loader.plan.planning import plan
 from tests.commands.test_cli import run
-from tests.layers.nets import inputs_text, layer
-from tests.layers.test_forks import FASTER, python
+from tests.helpers.nets import inputs_text, layer
+from tests.loader.layers.test_forks import FASTER, python
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 PROPOSALS = inputs_text(FASTER) + layer(
     "it", "Python", list(FASTER), ["rois"], python("rpn.proposal_layer", "'feat_stride': 16")

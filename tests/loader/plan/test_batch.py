@@ -18,7 +18,7 @@ from decant.loader.plan.batch import (
 )
 from decant.loader.plan.deploy import deploy, with_shapes
 from decant.loader.plan.planning import outline
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
 
 CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip
 

@@ -13,8 +13,8 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.plan.deploy import deploy
 from decant.loader.plan.probe import Spread, choose, make_probe
+from tests.helpers.nets import Shape, inputs_text, layer
 from tests.helpers.random_weights import random_blobs
-from tests.layers.nets import Shape, inputs_text, layer
 from tests.loader.source.test_codegen import built
 
 ROWS = 50

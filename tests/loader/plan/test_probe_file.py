@@ -13,7 +13,7 @@ from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.plan.planning import BlobShapes
 from decant.loader.plan.probe_file import read
-from tests.layers.nets import Shape, inputs_text, layer
+from tests.helpers.nets import Shape, inputs_text, layer
 
 FC = layer("fc", "InnerProduct", ["data"], ["fc"], "inner_product_param { num_output: 3 }")
 NET = net_from_text(inputs_text({"data": (4, 3, 8, 8)}) + FC, "net")

@@ -13,12 +13,15 @@ from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.definition.naming import unique
 from decant.loader.plan.batch import with_batch
 from decant.loader.source.axes import Words, axes_of
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.odd_structures import ODD
 from tests.helpers.random_weights import shapes_of
 from tests.helpers.structures import Builder
 from tests.helpers.well_known import NETS
-from tests.layers.nets import inputs_text, layer
 from tests.loader.source.test_codegen import TEXTS, made
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 SOME = ["dpn92", "shufflenet_v2", "ssd300", "fpn", "siamese", "openpose"]
 ALL = {

@@ -24,9 +24,12 @@ from decant.loader.source.axes import axes_of
 from decant.loader.source.codegen import Generated, generate
 from decant.loader.source.tracing import CaffeMap
 from tests.helpers import definitions
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import Blobs, random_blobs, shapes_of
 from tests.helpers.structures import STRUCTURES
-from tests.layers.nets import inputs_text, layer
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 TEXTS = {name: make() for name, make in STRUCTURES.items()} | {"googlenet": definitions.googlenet()}
 
@@ -327,7 +330,7 @@ def test_shared_weights_are_one_parameter() -> None:
     assert set(module.state_dict()) == {"one.weight", "one.bias", "two.weight", "two.bias"}
 
 
-def test_a_thousand_layers_are_generated_in_seconds() -> None:
+def test_a_thousand_layers_are_generated() -> None:
     text = inputs_text({"data": (1, 4, 8, 8)})
     blob = "data"
     for number in range(500):

@@ -8,7 +8,7 @@ import torch
 
 from decant.loader.definition.prototxt import number
 from decant.loader.layers.rule import short
-from tests.layers.nets import inputs_text, layer
+from tests.helpers.nets import inputs_text, layer
 from tests.loader.source.test_codegen import made
 
 # as Python, protobuf (C++), and older protobufs print a float32

@@ -15,10 +15,10 @@ from decant.loader.layers.rule import Written
 from decant.loader.ops import OPS
 from decant.loader.plan.planning import Plan, Step, Value, plan
 from decant.loader.source.codegen import generate
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.odd_structures import ODD
 from tests.helpers.random_weights import shapes_of
-from tests.layers.nets import inputs_text, layer
-from tests.layers.test_forks import FORKS
+from tests.loader.layers.test_forks import FORKS
 from tests.loader.source.test_codegen import made
 
 

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from decant.loader.definition.naming import identifier
+from tests.helpers.nets import inputs_text, layer
 from tests.helpers.odd_structures import ODD
 from tests.helpers.well_known import NETS
-from tests.layers.nets import inputs_text, layer
 from tests.loader.source.test_codegen import TEXTS, made
+
+# runs the program, or builds whole nets
+pytestmark = pytest.mark.slow
 
 ALL = {**TEXTS, **{name: make() for name, make in {**ODD, **NETS}.items()}}
 

@@ -13,6 +13,7 @@ from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import CaffemodelError
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers import in_child
+from tests.helpers.work import lines_run
 
 RANDOM = np.random.default_rng(17)
 WEIGHT = RANDOM.random((4, 4), np.float32)
@@ -79,7 +80,7 @@ def test_a_million_unpacked_floats_are_read_in_bulk(tmp_path: Path) -> None:
     records[:, 1:] = array.view(np.uint8).reshape(-1, 4)
     shape = encode.chunk(7, encode.chunk(1, encode.varint(array.size)))
     path = placed(tmp_path, layer(encode.chunk(7, shape + records.tobytes())))
-    assert in_child.read("caffemodel", path)["seconds"] < 2
+    assert lines_run(lambda: caffemodel.read(path).layers[0].blobs[0].array()) < 10_000
     found = caffemodel.read(path).layers[0].blobs[0].array()
     assert np.array_equal(found.view("u4"), array.view("u4"))
 
@@ -94,13 +95,13 @@ def test_a_shared_name_without_weights_is_no_duplicate(old: str, tmp_path: Path)
 def test_values_between_unknown_fields_take_linear_time(tmp_path: Path) -> None:
     mixed = (b"\x2d" + bytes(4) + b"\x78\x01") * 180_000  # 1.3 MB; 10.6 s of CPU when found
     path = placed(tmp_path, layer(encode.chunk(7, mixed)))
-    assert in_child.read("caffemodel", path, limit=4)["kind"] == "CaffemodelError"
+    assert in_child.read("caffemodel", path)["kind"] == "CaffemodelError"
 
 
 def test_many_shape_messages_are_refused_at_once(tmp_path: Path) -> None:
     shapes = encode.chunk(7, encode.chunk(1, b"\x01")) * 200_000  # 1 MB; about 50 s when found
     path = placed(tmp_path, layer(encode.chunk(7, shapes + encode.chunk(5, bytes(4)))))
-    assert in_child.read("caffemodel", path, limit=4)["kind"] == "CaffemodelError"
+    assert in_child.read("caffemodel", path)["kind"] == "CaffemodelError"
 
 
 def test_more_axes_than_caffe_allows_are_refused_however_they_are_split(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_a_hostile_attribute_in_hdf5_weights_does_not_hang_the_reader(tmp_path: 
     with h5py.File(str(path), "r+") as file:
         file.attrs.create("x", "text", dtype=h5py.special_dtype(vlen=str))
     hostile_heap(path)
-    assert in_child.read("caffemodel", path, limit=4)["kind"] == ""  # left unread
+    assert in_child.read("caffemodel", path)["kind"] == ""  # left unread
 
 
 def test_hdf5_weights_of_a_deep_net_are_read_with_the_usual_limit_of_open_files(

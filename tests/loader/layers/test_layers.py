@@ -1,0 +1,422 @@
+"""Every layer type and parameter against what real Caffe computed for it (golden.zip), and refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from decant.dumper.dumpfile import Dump
+from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.definition.graph import net_from_text
+from decant.loader.definition.schema import TYPES
+from decant.loader.errors import BadInput, DecantError, Unsupported
+from decant.loader.layers import LAYERS
+from decant.loader.parity import measuring
+from decant.loader.parity.running import forget
+from decant.loader.plan.planning import plan
+from tests.helpers.caffe_answers import GOLDEN, unpack
+from tests.helpers.nets import NETS, SmallNet, inputs_text, layer
+
+BY_NAME = {net.name: net for net in NETS}
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
+    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
+
+
+def check(net: SmallNet, dump: Dump) -> Conversion:
+    """Convert and compare every layer; raises AssertionError with what differs."""
+    converted = convert(dump, None, net.name)
+    module = converted.build()
+    if net.weights == "second forward":
+        check_second(module, converted, dump)
+        return converted
+    found = measuring.measure(dump, module, converted.caffe_map())
+    wrong = [
+        (layer.layer, layer.reason)
+        for layer in found.layers
+        if layer.verdict not in ("passed", "fused")
+    ]
+    assert not wrong
+    assert any(layer.verdict == "passed" for layer in found.layers) or net.covers == "Split Silence"
+    return converted
+
+
+def check_second(module: torch.nn.Module, converted: Conversion, dump: Dump) -> None:
+    """The dump is of a second forward: the state of the first is in it."""
+    inputs = [torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs]
+    forget(module)
+    first, second = module(*inputs), module(*inputs)
+    caffe = dump.layers[-1].activations[0]
+    bound = 1e-5 * np.abs(caffe).max()
+    assert np.abs(second.numpy() - caffe).max() <= bound
+    assert np.abs(first.numpy() - caffe).max() > 1000 * bound
+
+
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_a_layer_computes_what_caffe_computed(name: str, golden: dict[str, Dump]) -> None:
+    net = BY_NAME[name]
+    dump = golden[name]
+    assert dump.prototxt == net.text, "run `python -m tests.helpers.caffe_answers`"
+    for blob, array in net.arrays().items():
+        assert np.array_equal(dump.probe[blob], array)
+    check(net, dump)
+
+
+def test_every_inference_layer_of_caffe_has_a_net() -> None:
+    covered = {kind for net in NETS for kind in net.covers.split()}
+    training = {
+        "Accuracy", "ContrastiveLoss", "Data", "DummyData", "EuclideanLoss", "HDF5Data", "HDF5Output",
+        "HingeLoss", "ImageData", "InfogainLoss", "MemoryData", "MultinomialLogisticLoss",
+        "SigmoidCrossEntropyLoss", "SoftmaxWithLoss", "WindowData",
+    }  # fmt: skip
+    assert TYPES - training - covered == {"Input", "Python"}
+    assert TYPES - training - set(LAYERS) == {"Input", "Python", "Silence", "Split"}
+
+
+@pytest.mark.slow
+def test_what_is_written_is_as_ruff_would_write_it(golden: dict[str, Dump], tmp_path: Path) -> None:
+    for name, dump in golden.items():
+        (tmp_path / f"{name}.py").write_text(convert(dump, None, name).source)
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run(
+        [*ruff, "format", "--line-length", "100", "--check", tmp_path],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run([*ruff, "check", "--isolated", tmp_path], check=True)
+
+
+def inputs_of(dump: Dump, converted: Conversion) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs)
+
+
+def tensors(found: object) -> list[torch.Tensor]:
+    return list(found.values()) if isinstance(found, dict) else [found]  # type: ignore[list-item]
+
+
+def same(found: object, wanted: list[torch.Tensor]) -> None:
+    for one, other in zip(tensors(found), wanted, strict=True):
+        assert one.shape == other.shape
+        scale = other.nan_to_num().abs().max()
+        assert torch.equal(one.isnan(), other.isnan())
+        assert (one - other).nan_to_num().abs().max() <= 1e-6 * scale
+
+
+# how many rows come out depends on the data: no graph of fixed shapes can say it
+BY_DATA = {"filter", "filter_two"}
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace.*deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_a_module_goes_through_fx_export_and_jit(name: str, golden: dict[str, Dump]) -> None:
+    dump = golden[name]
+    converted = convert(dump, None, name)
+    module, inputs = converted.build(), inputs_of(dump, converted)
+    forget(module)
+    wanted = tensors(module(*inputs))
+    forget(module)
+    same(torch.fx.symbolic_trace(module)(*inputs), wanted)
+    forget(module)
+    same(torch.jit.trace(module, inputs, strict=False, check_trace=False)(*inputs), wanted)
+    forget(module)
+    same(torch.export.export(module, inputs).module()(*inputs), wanted)
+    forget(module)
+    same(module(*inputs), wanted)
+
+
+# layers that look at the picture's or the batch's own size only in the definition
+FIXED_BATCH = {"scale_axis_0", "scale_two_axes", "scale_all_axes", "scale_by_blob_axis_0", "bias_two_axes",
+               "bias_by_blob", "crop_axis_1", "ip_axis_0", "conv_axis_0", "reshape_all"}  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["conv", "conv_axis_2", "ave_pad_ceil", "spp", "bn_scale", "lrn",
+    "scale_bias", "mvn", "softmax_picture", "argmax_values", "reshape", "flatten_middle", "tile",
+    "im2col", "ip", "crop_offset", "slice_points", "max_mask", "max_pad_above_half"])  # fmt: skip
+def test_a_module_takes_other_batches(name: str, golden: dict[str, Dump]) -> None:
+    dump = golden[name]
+    converted = convert(dump, None, name)
+    module, inputs = converted.build(), inputs_of(dump, converted)
+    once = tensors(module(*inputs))
+    more = tensors(module(*(torch.cat([x, x[:1]]) for x in inputs)))
+    for one, other in zip(once, more, strict=True):
+        assert other.shape[0] == 3
+        assert torch.allclose(other, torch.cat([one, one[:1]]), rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["conv", "deconv", "ave_pad_ceil", "ave_pad_above_half", "spp", "bn_scale",
+    "lrn", "lrn_within", "mvn", "prelu", "power_fraction", "lstm", "softmax", "scale_bias"])  # fmt: skip
+def test_a_module_works_in_half_precision(name: str, golden: dict[str, Dump]) -> None:
+    dump = golden[name]
+    converted = convert(dump, None, name)
+    module, inputs = converted.build(), inputs_of(dump, converted)
+    wanted = tensors(module(*inputs))
+    forget(module)
+    found = tensors(module.bfloat16()(*(x.bfloat16() for x in inputs)))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == torch.bfloat16
+        assert (one.float() - other).abs().max() <= 0.05 * other.abs().max()
+
+
+def refusal(text: str, blobs: list[list[np.ndarray]] | None = None) -> str:
+    """What plan says about a net."""
+    net = net_from_text(text, "net.prototxt")
+    with pytest.raises((Unsupported, BadInput)) as caught:
+        plan(
+            net,
+            blobs or [[] for _ in net.layers],
+            {name: s or () for name, s in net.inputs.items()},
+        )
+    return str(caught.value)
+
+
+DATA = inputs_text({"data": (1, 4, 6, 6)})
+REFUSED = {
+    "stochastic": ("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }", "STOCHASTIC"),
+    "pad not below kernel": ("Pooling", "pooling_param { kernel_size: 2 pad: 2 }", "pad"),
+    "python": ("Python", 'python_param { module: "rpn" layer: "Proposal" }', "module 'rpn', layer 'Proposal'"),
+    "unknown type": ("Correlation", "", "not supported"),
+    "unknown field": ("ReLU", "relu_param { fancy: 1 }", "relu_param.fancy"),
+    "unknown message": ("ReLU", "fancy_param { a: 1 }", "fancy_param"),
+    "even lrn": ("LRN", "lrn_param { local_size: 4 }", "local_size 4"),
+    "group": ("Convolution", "convolution_param { num_output: 3 kernel_size: 1 group: 2 }", "group 2"),
+    "kernel too large": ("Pooling", "pooling_param { kernel_size: 9 }", "smaller than the kernel"),
+    "axis": ("Softmax", "softmax_param { axis: 7 }", "axis 7"),
+    "top_k": ("ArgMax", "argmax_param { axis: 1 top_k: 5 }", "top_k 5"),
+    "reshape": ("Reshape", "reshape_param { shape { dim: 7 dim: -1 } }", "into"),
+    "slice": ("Slice", "slice_param { slice_point: 9 }", "slice_point"),
+    "enum": ("Eltwise", "eltwise_param { operation: DIV }", "DIV"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_what_cannot_be_converted_is_refused_by_name(case: str) -> None:
+    kind, param, expected = REFUSED[case]
+    text = refusal(DATA + layer("odd one", kind, ["data"], ["out"], param))
+    assert expected in text
+    assert "line 2: layer 'odd one'" in text
+    assert "--layer-plugin" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "param"),
+    [
+        ("Pooling", "pooling_param { pool: MAX kernel_size: 3 stride: 1 pad: 1 }"),
+        ("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }"),
+        ("LRN", "lrn_param { local_size: 3 }"),
+        ("Eltwise", ""),
+    ],
+)
+def test_what_caffe_computes_wrongly_in_place_is_refused(kind: str, param: str) -> None:
+    bottoms = ["power", "data"] if kind == "Eltwise" else ["power"]
+    text = DATA + layer("power", "Power", ["data"], ["power"], "power_param { scale: 2 }")
+    found = refusal(text + layer("odd one", kind, bottoms, ["power"], param))
+    assert "layer 'odd one'" in found and "a name of its own" in found
+
+
+@pytest.mark.parametrize("kind", ["BatchNorm", "Dropout"])
+def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
+    blobs = [[], [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(1, np.float32)]]
+    text = DATA + layer("odd one", kind, ["data"], ["out"], "phase: TRAIN")
+    assert "phase: TRAIN" in refusal(text, blobs if kind == "BatchNorm" else None)
+
+
+@pytest.mark.parametrize(
+    "power", ["shift: -1 power: 0.5", "power: -2", "shift: 10 power: 1e9", "shift: 1e10 power: 5"]
+)
+def test_a_constant_power_that_is_no_number_is_refused(power: str) -> None:
+    param = f"power_param {{ scale: 0 {power} }}"
+    assert "no finite number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
+
+
+@pytest.mark.parametrize(
+    ("kind", "param", "why"),
+    [
+        (
+            "Convolution",
+            "convolution_param { num_output: 4 kernel_size: 2 stride_w: 2 }",
+            "stride: 0",
+        ),
+        ("Exp", "exp_param { shift: 95 }", "infinite"),
+        ("BatchNorm", "batch_norm_param { use_global_stats: false eps: 0 }", "eps 0"),
+    ],
+)
+def test_what_caffe_takes_otherwise_is_refused(kind: str, param: str, why: str) -> None:
+    ones = [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(1, np.float32)]
+    found = refusal(
+        DATA + layer("odd", kind, ["data"], ["out"], param),
+        [[], ones if kind == "BatchNorm" else []],
+    )
+    assert why in found
+
+
+def test_a_convolution_in_place_keeps_its_shape() -> None:
+    param = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
+    text = (
+        DATA + layer("p", "Power", ["data"], ["p"]) + layer("c", "Convolution", ["p"], ["p"], param)
+    )
+    found = refusal(text, [[], [], [np.ones((4, 4, 3, 3), np.float32)]])
+    assert "layer 'c'" in found and "changes the shape" in found
+    flat = inputs_text({"data": (3, 2, 4)}) + layer("m", "MVN", ["data"], ["data"])
+    assert "layer 'm'" in refusal(flat) and "changes the shape" in refusal(flat)
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_what_caffe_keeps_is_not_worked_on_in_place(view: bool) -> None:
+    """Right in the first forward, wrong in the next: parity would not see it."""
+    own = layer("own", "Parameter", [], ["w"], "parameter_param { shape { dim: 1 dim: 4 } }")
+    shaped = layer("view", "Reshape", ["w"], ["v"], "reshape_param { shape { dim: 4 } }")
+    top = "v" if view else "w"
+    text = (
+        own
+        + (shaped if view else "")
+        + layer("twice", "Power", [top], [top], "power_param { scale: 2 }")
+    )
+    found = refusal(DATA + text, [[], [np.ones((1, 4), np.float32)], [], []])
+    assert "layer 'twice'" in found and "layer 'own' keeps" in found
+
+
+@pytest.mark.parametrize(("steps", "refused"), [(1, True), (2, False)])
+def test_an_lstm_of_one_step_gives_its_state(steps: int, refused: bool) -> None:
+    inputs = {"x": (steps, 2, 4), "cont": (steps, 2)}
+    text = inputs_text(inputs) + layer(
+        "l", "LSTM", ["x", "cont"], ["l"], "recurrent_param { num_output: 3 }"
+    )
+    random = np.random.default_rng(0)
+    blobs = [
+        random.standard_normal(shape).astype(np.float32) for shape in ((12, 4), (12,), (12, 3))
+    ]
+    net = net_from_text(text + layer("relu", "ReLU", ["l"], ["l"]), "net.prototxt")
+    params = [[], [], blobs, []]
+    if refused:
+        with pytest.raises(Unsupported, match="layer 'relu'.*layer 'l' keeps"):
+            plan(net, params, inputs)
+    else:
+        assert plan(net, params, inputs).steps
+    dropped = net_from_text(text + layer("drop", "Dropout", ["l"], ["l"]), "net.prototxt")
+    assert plan(dropped, params, inputs).steps
+
+
+@pytest.mark.parametrize("rest", ["", layer("s", "Silence", ["data"], [])])
+def test_a_net_that_computes_nothing_is_refused(rest: str) -> None:
+    assert "computes nothing" in refusal(DATA + rest)
+
+
+def test_all_offending_layers_are_in_one_report() -> None:
+    text = DATA
+    for number, (kind, param, _) in enumerate(REFUSED.values()):
+        text += layer(f"odd {number}", kind, ["data"], [f"out{number}"], param)
+    text += layer("after", "ReLU", ["out0"], ["last"])
+    found = refusal(text)
+    for number in range(len(REFUSED)):
+        assert f"layer 'odd {number}'" in found
+    assert "'after'" not in found, "a layer behind a refused one is not at fault"
+
+
+def test_a_layer_in_place_on_shared_memory_is_refused() -> None:
+    """Caffe's Flatten is a view: the ReLU changes what the pooling reads."""
+    text = (
+        DATA
+        + layer("flat", "Flatten", ["data"], ["flat"])
+        + layer("relu", "ReLU", ["flat"], ["flat"])
+    )
+    assert "shares" in refusal(
+        text + layer("p", "Pooling", ["data"], ["p"], "pooling_param { kernel_size: 2 }")
+    )
+    # read before it is overwritten: nothing is wrong
+    early = (
+        DATA
+        + layer("p", "Pooling", ["data"], ["p"], "pooling_param { kernel_size: 2 }")
+        + text[len(DATA) :]
+    )
+    net = net_from_text(early, "net.prototxt")
+    assert len(plan(net, [[]] * 4, {"data": (1, 4, 6, 6)}).steps) == 3
+
+
+def test_a_wrong_blob_shape_names_both_shapes() -> None:
+    text = DATA + layer(
+        "conv",
+        "Convolution",
+        ["data"],
+        ["out"],
+        "convolution_param { num_output: 3 kernel_size: 1 }",
+    )
+    blobs = [[], [np.ones((3, 5, 1, 1), np.float32), np.ones(3, np.float32)]]
+    found = refusal(text, blobs)  # type: ignore[arg-type]
+    assert "3 x 5 x 1 x 1" in found
+    assert "3 x 4 x 1 x 1" in found
+
+
+@pytest.mark.slow
+def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
+    """The oracle is worth something: each net fails when its numbers are those of another one."""
+    missed = []
+    for name, dump in golden.items():
+        if BY_NAME[name].weights == "second forward":
+            continue
+        converted = convert(dump, None, name)
+        for layer_ in dump.layers:
+            layer_.activations = [
+                array
+                if layer_.type in ("Input", "Split")
+                else array + np.abs(array).max() * np.float32(1e-3) + 1e-6
+                for array in layer_.activations
+            ]
+        try:
+            found = measuring.measure(dump, converted.build(), converted.caffe_map())
+        except DecantError:
+            continue
+        if found.status == "passed":
+            missed.append(name)
+    assert missed == []
+
+
+def test_the_page_of_layers_is_the_table() -> None:
+    from docs.document_layers import markdown
+
+    page = Path(__file__).resolve().parents[3] / "docs/layers.md"
+    assert page.read_text() == markdown(), "run `python docs/document_layers.py > docs/layers.md`"
+
+
+def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
+    """By some rule, in some net: a field that nobody asks for would be refused, not honoured."""
+    from unittest.mock import patch
+
+    from decant.loader.definition.schema import MESSAGES
+    from decant.loader.layers.rule import NO_EFFECT, Site
+    from decant.loader.plan import planning
+
+    asked: dict[str, set[str]] = {}
+
+    class Listening(Site):
+        def unread(self) -> list[str]:
+            for name, params in self._params.items():
+                asked.setdefault(name, set()).update(params.asked)
+            return super().unread()
+
+    with patch.object(planning, "Site", Listening):
+        for name, dump in golden.items():
+            convert(dump, None, name)
+    fields = dict(word.split(":") for word in MESSAGES["Layer"].split() if ":" in word)
+    training = {"accuracy", "contrastive_loss", "hinge_loss", "infogain_loss", "loss", "data", "image_data",
+                "hdf5_data", "hdf5_output", "memory_data", "dummy_data", "window_data", "transform", "python",
+                "input"}  # fmt: skip
+    missing = {
+        f"{field}.{name.split(':')[0]}"
+        for field, message in fields.items()
+        if field.endswith("_param") and field.removesuffix("_param") not in training
+        for name in MESSAGES[message].split()
+        if name.split(":")[0] not in asked.get(field, set()) | NO_EFFECT
+    }
+    assert missing == set()

@@ -24,7 +24,7 @@ from decant.loader.plan import planning
 from decant.loader.weights import caffemodel
 from tests.commands.test_cli import MODEL, ROOT
 from tests.commands.test_generated import CONV, FC, NET, RELU, write
-from tests.layers.nets import inputs_text
+from tests.helpers.nets import inputs_text
 
 BATCHED = inputs_text({"data": (10, 3, 8, 8)}) + CONV + RELU + FC
 

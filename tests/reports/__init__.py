@@ -1,0 +1,1 @@
+"""Small inputs made after public bug reports, by kind, each with its right behaviour."""

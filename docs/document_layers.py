@@ -1,22 +1,20 @@
-"""docs/layers.md, from LAYERS: `python docs/document_layers.py > docs/layers.md`."""
+"""docs/layers.md, from LAYER_TYPES: `python docs/document_layers.py > docs/layers.md`."""
 
 from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from decant.loader.definition import forks
-from decant.loader.definition.schema import TYPES
-from decant.loader.layers import LAYERS, PYTHON, REFUSED
+from decant.loader.layers import LAYER_TYPES, PYTHON
+from decant.loader.layers.layer_type import LayerType
 from decant.loader.layers.rule import Rule
-from decant.loader.plan.deploy import SOURCES
-from decant.loader.plan.losses import CONTAINS, DROPPED, IDENTITIES, OF_FORKS
-from decant.loader.plan.planning import INVISIBLE
 
 HEAD = """# Layers
 
-Generated from the table `LAYERS` (`python docs/document_layers.py > docs/layers.md`); a test compares.
+Generated from the records in `LAYER_TYPES` (`python docs/document_layers.py > docs/layers.md`); a test compares.
 
 Every parameter that Caffe has for a type is honoured; a field that no rule looks at is refused by its name, and so is
 every type that is not on this page. All refusals of a net come in one report, with lines, before anything is written.
@@ -103,25 +101,28 @@ Generated modules go through `torch.fx`, `torch.jit.trace`, `torch.export`, `tor
 def markdown() -> str:
     """The page."""
     lines = [HEAD, "| type | of | what is written |", "|---|---|---|"]
-    for name, rule in sorted(LAYERS.items(), key=lambda item: item[0].lower()):
-        text = _first_line(rule).replace("|", "\\|")
-        lines.append(f"| {name} | {'Caffe' if name in TYPES else 'forks'} | {text} |")
+    types = sorted(LAYER_TYPES.values(), key=lambda of: of.name.lower())
+    for of in types:
+        if of.rule:
+            text = _first_line(of.rule).replace("|", "\\|")
+            lines.append(f"| {of.name} | {of.origin} | {text} |")
     lines += ["", "Of Python layers, by module and class:", ""]
-    lines += [f"- `{name}`: {_first_line(rule)}" for name, rule in PYTHON.items()]
+    lines += [f"- `{of.name}`: {_first_line(of.rule)}" for of in PYTHON.values() if of.rule]
     lines += ["", "## Not seen in the source", ""]
-    lines.append(f"{', '.join(INVISIBLE)}: they compute nothing.")
+    lines.append(f"{_names(of for of in types if of.transparent)}: they compute nothing.")
     lines += ["", "## Of training definitions", ""]
-    lines.append(f"{', '.join(sorted(SOURCES))}, Python without bottoms: become inputs.")
-    for loss, (function, _) in CONTAINS.items():
-        lines.append(f"{loss}: becomes {function}.")
+    sources = _names(of for of in types if of.source and of.name != "Python")
+    lines.append(f"{sources}, Python without bottoms: become inputs.")
+    lines += [f"{of.name}: becomes {of.contains}." for of in types if of.contains]
     lines.append(
-        f"{', '.join(sorted(DROPPED | OF_FORKS))}: dropped, and so is what forks call a Loss or Accuracy, a Python layer too, "
+        f"{_names(of for of in types if of.dropped)}: dropped, and so is what forks call a Loss or Accuracy, a Python layer too, "
         "and what nobody knows that has a `loss_weight`; with the parameters that it has, as CenterLoss has centres."
     )
-    lines.append(f"{', '.join(sorted(IDENTITIES))}: left out, as they are identities at TEST.")
+    identities = _names(of for of in types if of.identity_without)
+    lines.append(f"{identities}: left out, as they are identities at TEST.")
     lines.append("LargeMarginInnerProduct of type SINGLE: becomes InnerProduct.")
     lines += ["", "## Refused on purpose", ""]
-    lines += [f"- {name}: {reason}." for name, reason in REFUSED.items()]
+    lines += [f"- {of.name}: {of.refused}." for of in types if of.refused]
     lines.append("- Pooling with `pool: STOCHASTIC`: Caffe itself has no code for it on the CPU.")
     lines.append(
         "- A layer that works in place on memory that others read: Caffe's Flatten, Reshape and Split are views; or on "
@@ -137,6 +138,10 @@ def markdown() -> str:
         "the same names mean other windows there."
     )
     return "\n".join([*lines, *_of_forks()]) + "\n" + _unconverted() + TAIL
+
+
+def _names(types: Iterable[LayerType]) -> str:
+    return ", ".join(of.name for of in types)
 
 
 def _of_forks() -> list[str]:

@@ -20,24 +20,12 @@ from decant.engines.table import Name
 from decant.engines.weights import Weights, always_has_blobs
 from decant.loader.definition.graph import Layer, Net, owners, read_net
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers import type_of
+from decant.loader.layers.layer_type import CAFFE, Weight
 from decant.loader.layers.rule import Shape
 from decant.loader.plan.fillers import at_random
 from decant.loader.progress import Progress
 from decant.loader.weights import caffemodel
-
-PARAMETERS = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
-# Axes of each blob in Caffe's own net, for files with legacy shapes (1 x 1 x N x K for N x K). Only
-# types that existed in the era of legacy shapes; base_conv_layer.cpp, inner_product_layer.cpp.
-LEGACY_AXES = {
-    "Convolution": (4, 1),
-    "Deconvolution": (4, 1),
-    "InnerProduct": (2, 1),
-    "PReLU": (1,),
-}
 
 
 def dump(job: Job, out: Path, progress: Progress) -> StageOne:
@@ -247,10 +235,10 @@ def _duplicates(net: Net, sources: dict[str, caffemodel.Layer]) -> list[str]:
 def _shaped(blob: caffemodel.Blob, layer: Layer, number: int) -> np.ndarray:
     """The blob as Caffe's own net holds it: legacy shapes lose their leading ones."""
     shape = blob.shape
-    axes = LEGACY_AXES.get(layer.type)
+    axes = type_of(layer).legacy_axes
     if layer.type == "PReLU" and layer.fields.message("prelu_param").boolean("channel_shared"):
         axes = (0,)
-    if blob.legacy and axes is not None and number < len(axes):
+    if blob.legacy and number < len(axes):
         extra = len(shape) - axes[number]
         if shape[:extra] == (1,) * extra:
             shape = shape[extra:]
@@ -272,13 +260,18 @@ def _different_copies(layers: list[dumpfile.Layer]) -> list[str]:
     ]
 
 
+def _says_its_blobs(layer: Layer) -> bool:
+    """Whether its fields alone say which blobs it has: stock Caffe's convolutions and products."""
+    of = type_of(layer)
+    return of.weight is not Weight.NOT and of.origin == CAFFE
+
+
 def _blob_count(layer: Layer) -> int | None:
     """How many blobs the definition asks for, where it says so."""
-    place = PARAMETERS.get(layer.type)
-    if place is None:
+    if not _says_its_blobs(layer):
         return None
     try:
-        return 1 + layer.fields.message(place).boolean("bias_term", True)
+        return 1 + layer.fields.message(type_of(layer).message).boolean("bias_term", True)
     except ValueError:
         return None  # misfits names the field
 
@@ -288,10 +281,9 @@ def misfits(layer: Layer, shapes: list[tuple[int, ...]]) -> list[str]:
 
     base_conv_layer.cpp and inner_product_layer.cpp; what depends on the input's shape is for stage 2.
     """
-    place = PARAMETERS.get(layer.type)
-    if place is None:
+    if not _says_its_blobs(layer):
         return []
-    param = layer.fields.message(place)
+    param = layer.fields.message(type_of(layer).message)
     about = f"line {layer.line}: layer {layer.name!r}"
     try:
         count, outputs = 1 + param.boolean("bias_term", True), param.integer("num_output")

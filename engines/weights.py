@@ -18,20 +18,13 @@ from decant.loader.definition.forks import float_type
 from decant.loader.definition.graph import Layer, Net, owners
 from decant.loader.definition.prototxt import Message
 from decant.loader.errors import BadInput
-from decant.loader.layers import nvcaffe
+from decant.loader.layers import nvcaffe, type_of
+from decant.loader.layers.layer_type import Parameters
 from decant.loader.layers.rule import Rule, Shape, same_shape
 from decant.loader.plan import fillers
 from decant.loader.plan.planning import outline
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import Caffemodel, shown
-
-# Layer types that always hold parameters, at TEST, whatever else the layer says: a net layer of such
-# a type that the file lacks would be filler in Caffe.
-WITH_BLOBS = {
-    "Convolution", "Deconvolution", "InnerProduct", "Embed", "BatchNorm", "PReLU", "LSTM", "RNN",
-    "Parameter", "Normalize", "BN", "DepthwiseConvolution", "ConvolutionDepthwise", "Convolution3D",
-    "Deconvolution3D",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,9 @@ class Weights:
 
 
 def always_has_blobs(layer: Layer) -> bool:
-    """Whether Caffe makes parameters for it whatever it says."""
-    return layer.type in WITH_BLOBS or (layer.type in ("Scale", "Bias") and len(layer.bottoms) == 1)
+    """Whether Caffe makes parameters for it whatever it says: if the file lacks them, its fillers do."""
+    made = type_of(layer).parameters
+    return made is Parameters.ALWAYS or (made is Parameters.ALONE and len(layer.bottoms) == 1)
 
 
 def read_weights(

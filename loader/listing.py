@@ -15,16 +15,14 @@ from decant.loader.definition.graph import Net, net_from_text, owners, read_net
 from decant.loader.definition.naming import unique
 from decant.loader.definition.reading import NOTHING_ASKED, Asked
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers import layer_type
+from decant.loader.layers.layer_type import Weight
 from decant.loader.plan.deploy import deploy
 from decant.loader.plan.planning import BlobShapes, outline
 from decant.loader.weights import caffemodel
 
 Shape = tuple[int, ...]
 BYTES = 4  # of a float32
-WEIGHTED = {
-    "Convolution", "Convolution3D", "ConvolutionDepthwise", "Deconvolution", "Deconvolution3D",
-    "DepthwiseConvolution", "InnerProduct",
-}  # fmt: skip
 
 
 @dataclass
@@ -203,16 +201,17 @@ def _macs(
     inputs: Sequence[Shape | None],
 ) -> int | None:
     """Weight elements times the places where they are applied."""
-    if kind not in WEIGHTED or not blobs:
+    how = layer_type(kind).weight
+    if how is Weight.NOT or not blobs:
         return 0
-    places = inputs if kind.startswith("Deconvolution") else outputs
+    places = inputs if how is Weight.TRANSPOSED else outputs
     if not places:
         return None
     weight, total = blobs[0], 0
     for place in places:
         if not place:
             return None
-        if kind == "InnerProduct":
+        if how is Weight.MATRIX:
             total += math.prod(weight) * (math.prod(place) // place[-1])
         else:
             total += math.prod(weight) * math.prod(place[2 - len(weight) :]) * place[0]

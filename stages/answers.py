@@ -10,6 +10,7 @@ import numpy as np
 
 from decant.engines.table import Wanted, named
 from decant.loader.errors import NoClassifier, UsageError
+from decant.loader.layers import layer_type
 from decant.loader.plan.batch import refuse_no_classes
 from decant.loader.progress import Progress
 from decant.stages.origins import CaffeFiles
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from decant.engines.engine import Engine
 
 BATCH = 32
-# give their input another shape, or nothing
-SHAPING = {"Dropout", "Flatten", "Reshape", "Split"}
 # a run of the container starts Caffe and reads the weights: it takes many pictures at once
 CAFFE_BYTES = 256 << 20
 
@@ -50,7 +49,7 @@ def ends_in(manifest: dict[str, Any]) -> str:
     kinds = (
         (layer["type"], layer["bottoms"], layer["tops"])
         for layer in manifest["net"]
-        if layer["type"] in SHAPING or layer["name"] not in manifest["left_out"]
+        if layer_type(layer["type"]).keeps_values or layer["name"] not in manifest["left_out"]
     )
     return last_function(kinds, manifest["outputs"][0]["blob"])
 
@@ -84,7 +83,7 @@ def last_function(layers: Iterable[tuple[str, Sequence[str], Sequence[str]]], bl
     """The type of the last layer that gives `blob` more than another shape; KeyError for none."""
     kinds: dict[str, str] = {}
     for kind, bottoms, tops in layers:
-        found = kinds.get(bottoms[0], "") if kind in SHAPING and bottoms else kind
+        found = kinds.get(bottoms[0], "") if layer_type(kind).keeps_values and bottoms else kind
         kinds.update(dict.fromkeys(tops, found))
     return kinds[blob]
 

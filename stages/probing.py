@@ -113,7 +113,7 @@ def _blank(result: StageOne) -> list[str]:
 
 def _of_one_step(net: Net, result: StageOne) -> list[str]:
     """Recurrent layers whose state nothing comes of."""
-    from decant.loader.plan.batch import RECURRENT
+    from decant.loader.layers import layer_type
 
     given = {
         layer.name
@@ -123,7 +123,9 @@ def _of_one_step(net: Net, result: StageOne) -> list[str]:
     return [
         layer.name
         for layer in result.content.layers
-        if layer.type in RECURRENT and layer.name not in given and len(layer.activations[0]) == 1
+        if layer_type(layer.type).recurrent
+        and layer.name not in given
+        and len(layer.activations[0]) == 1
     ]
 
 

@@ -34,9 +34,9 @@ WINDOWS = {
 SAME_PLACE: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(
         ("AbsVal", "BN", "BNLL", "BatchNorm", "BatchReindex", "Bias", "CReLU", "Clip", "Crop", "Dropout",
-         "ELU", "Exp", "GRN", "LRN", "Log", "MVN", "Mish", "Normalize", "PReLU", "Power", "ReLU",
-         "ReLU6", "Scale", "ShuffleChannel", "Sigmoid", "Softmax", "Split", "Swish", "TanH",
-         "Threshold"),
+         "ELU", "Exp", "GRN", "HSigmoid", "HardSigmoid", "HardSwish", "LRN", "Log", "MVN", "Mish",
+         "Normalize", "PReLU", "Power", "ReLU", "ReLU6", "Scale", "SeLu", "ShuffleChannel", "Sigmoid",
+         "Sin", "Softmax", "Split", "Swish", "TanH", "Threshold"),
         (0,),
     ),
     "Axpy": (1, 2), "Concat": None, "Eltwise": None, "Slice": (0,), "Tile": (0,), "ArgMax": (0,),

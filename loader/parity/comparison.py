@@ -15,7 +15,8 @@ import torch
 
 from decant.dumper.dumpfile import Layer
 from decant.loader.definition.prototxt import Message
-from decant.loader.parity.caffe_arithmetic import drifting, near_one
+from decant.loader.layers import layer_type
+from decant.loader.layers.layer_type import Chooses, LayerType
 from decant.loader.parity.metrics import Distance, distance, error_of
 from decant.loader.parity.running import Alone, Run
 from decant.loader.parity.verdict import BOUND, LayerParity
@@ -33,14 +34,6 @@ MOST = 1e-3
 CHANNEL_BOUND, CHANNEL_SIZE = 1e-4, 16
 
 LARGEST = float(np.finfo(np.float32).max)
-
-# Their values are choices between numbers: rounding before them may turn a near tie.
-DISCRETE = {
-    "ArgMax", "Threshold", "Filter", "DetectionOutput", "YoloDetectionOutput", "Yolov3DetectionOutput",
-    "Proposal", "ProposalLayer",
-}  # fmt: skip
-# Of these, those that compute nothing beside their choice.
-CHOICES = {"ArgMax", "Threshold", "Filter"}
 
 
 @dataclass
@@ -125,7 +118,8 @@ class Comparison:
         bound, reason = self.bounds.get(layer.type, (BOUND, ""))
         place = _Place(layer, name, self.fields.get(name, Message()), bottom, bound, reason)
         largest = 0.0 if bottom is None else float(np.abs(bottom).max(initial=0))
-        place.near_one = near_one(layer.type, place.fields, largest)
+        near_one = layer_type(layer.type).near_one
+        place.near_one = near_one(place.fields, largest) if near_one else 0.0
         return place
 
     def _judge(self, results: Sequence[LayerParity], place: _Place) -> None:
@@ -149,8 +143,10 @@ class Comparison:
         restart = False
         for number, result in enumerate(results):
             caffe = np.asarray(layer.activations[number])
-            kind = place.fields.message("python_param").text("layer", layer.type)
-            discrete = kind in DISCRETE or (layer.type == "Pooling" and number == 1)
+            of = layer_type(layer.type, place.fields)
+            # of a Pooling the second top says where the largest values were
+            places = layer.type == "Pooling" and number == 1
+            discrete = places or of.chooses is not Chooses.NOT
             isolated = _Isolated(sides, place, number, caffe, _numbers(alone[number]), discrete)
             own = isolated.judge(result)
             end = _EndToEnd(
@@ -195,11 +191,15 @@ class _Isolated:
                 return True
         return self._by_channel(result, found)
 
+    @property
+    def _type(self) -> LayerType:
+        return layer_type(self.place.layer.type, self.place.fields)
+
     def _to_the_bit(self) -> bool:
         """Whether rounding has no part in it, so that any difference is a mistake."""
         if self.place.bound > BOUND:
             return False
-        kept = self.place.layer.type in CHOICES or not self.sides.alone.rounds(self.place.name)
+        kept = self._type.chooses is Chooses.ONLY or not self.sides.alone.rounds(self.place.name)
         return kept or (self.discrete and self.place.layer.type == "Pooling")
 
     def _caffes_own(self, found: Distance) -> str:
@@ -209,9 +209,14 @@ class _Isolated:
             return place.reason
         if found.max_abs <= place.bound * found.largest + place.near_one:
             return "Caffe computes it as a sum with 1: what is near 0 has the rounding of 1"
-        if place.bottom is not None and any(
-            error_of(made, self.caffe) <= BOUND and error_of(self.mine, exact) <= BOUND
-            for made, exact in drifting(place.layer.type, place.fields, place.bottom)
+        drifts = self._type.drifts
+        if (
+            drifts
+            and place.bottom is not None
+            and any(
+                error_of(made, self.caffe) <= BOUND and error_of(self.mine, exact) <= BOUND
+                for made, exact in drifts(place.fields, place.bottom)
+            )
         ):
             return "Caffe's running sum drifts; summed as Caffe does, it agrees"
         return ""

@@ -18,10 +18,10 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.naming import unique
 from decant.loader.definition.prototxt import Message
 from decant.loader.errors import BadInput
+from decant.loader.layers import layer_type
 from decant.loader.parity.comparison import Comparison, Sides, fail
 from decant.loader.parity.running import Alone, Run
 from decant.loader.parity.verdict import LayerParity, Parity
-from decant.loader.source.mapping import TRANSPARENT
 from decant.loader.source.tracing import CaffeMap, Trace
 
 # how often rounding is drawn where a net may be more sensitive to it than most
@@ -75,7 +75,7 @@ def _compared(
     found: list[LayerParity] = []
     held: dict[str, np.ndarray] = {}  # what each blob holds by now
     for _, name, layer in named(dump):
-        if layer.type in TRANSPARENT:
+        if layer_type(layer.type).transparent:
             comparison.pass_by(name)
         else:
             bottom = held.get(layer.bottoms[0]) if layer.bottoms else None
@@ -175,7 +175,7 @@ def _expected(dump: Dump, trace: Trace) -> dict[str, tuple[Layer, fx.Node]]:
             tops = [nodes[layer.bottoms[0]]] * len(layer.tops) if layer.bottoms[0] in nodes else []
         for bottom in layer.bottoms:
             ends.pop(bottom, None)
-        if tops or layer.type not in ("Silence", *TRANSPARENT):
+        if tops or not layer_type(layer.type).transparent:
             ends.update(dict.fromkeys(layer.tops))
         nodes.update(zip(layer.tops, tops, strict=False))
         makers.update(dict.fromkeys(layer.tops, layer))

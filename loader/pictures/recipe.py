@@ -18,7 +18,7 @@ from PIL import Image
 from decant.loader.definition.graph import Layer, Net
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.pictures import MEAN_IMAGE
-from decant.loader.plan.deploy import DATA, mean_file
+from decant.loader.plan.deploy import mean_file, own_message, prepares_pictures
 from decant.loader.weights import caffemodel
 
 # how a picture gets its size, for the record: other libraries and modes give other numbers
@@ -92,11 +92,11 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
 
     `beside`: the folder of the definition, for its mean file.
     """
-    layers = [layer for layer in net.layers if layer.type in DATA]
+    layers = list(filter(prepares_pictures, net.layers))
     if len(layers) != 1 or channels not in (1, 3):
         return None, []
     (layer,) = layers
-    transform, own = layer.fields.message("transform_param"), layer.fields.message(DATA[layer.type])
+    transform, own = layer.fields.message("transform_param"), own_message(layer)
     notes = [f"{layer.name}: mirror is left out"] if transform.boolean("mirror") else []
     crop = transform.integer("crop_size") or own.integer("crop_size") or None
     mean: tuple[float, ...] = tuple(float(text) for text in transform.texts("mean_value")) or (0.0,)
@@ -133,7 +133,7 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
 
 def mean_file_of(net: Net, beside: Path) -> Path | None:
     """The mean file that `recover` would read."""
-    layers = [layer for layer in net.layers if layer.type in DATA]
+    layers = list(filter(prepares_pictures, net.layers))
     return mean_file(layers[0], beside) if len(layers) == 1 else None
 
 
@@ -143,7 +143,7 @@ def _picture_size(
     """The mean image's; or what the layer resizes to; or no more than the crop."""
     if image is not None:
         return image.shape[1], image.shape[2]
-    own = layer.fields.message(DATA[layer.type])
+    own = own_message(layer)
     high, wide = own.integer("new_height"), own.integer("new_width")
     return (high, wide) if high and wide else (crop, crop) if crop else None
 

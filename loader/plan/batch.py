@@ -13,16 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from decant.loader.errors import NoClassifier
+from decant.loader.layers import type_of
 
 if TYPE_CHECKING:
     from decant.loader.definition.graph import Net
     from decant.loader.layers.rule import Rule
     from decant.loader.plan.planning import BlobShapes, Outline
-
-# the types whose first axis is time
-RECURRENT = ("LSTM", "RNN")
-# what they do shows on several rows only
-PICK_ROWS = ("BatchReindex", "Filter")
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -63,7 +59,7 @@ def input_shapes(
     rest = {name: shape for name, shape in net.inputs.items() if shape and name not in given}
     if batch is None or not rest:
         return declared
-    least = batch if any(layer.type in PICK_ROWS for layer in net.layers) else 1
+    least = batch if any(type_of(layer).picks_rows for layer in net.layers) else 1
     wanted = {**declared, **with_batch(rest, batch, _stated(net, given, batch) or least)}
     one, other = _known(declared), _known(wanted)
     whole = len(one) == len(declared)
@@ -132,7 +128,7 @@ def _steps(net: Net, found: Outline) -> list[int | None]:
     return [
         tops[0][0] if tops and tops[0] else None
         for layer, tops in zip(net.layers, found.tops.values(), strict=True)
-        if layer.type in RECURRENT
+        if type_of(layer).recurrent
     ]
 
 
@@ -141,7 +137,7 @@ def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = N
     from decant.loader.plan.planning import outline
 
     declared = {name: net.inputs[name] or shape for name, shape in shapes.items()}
-    if not any(layer.type in RECURRENT for layer in net.layers):
+    if not any(type_of(layer).recurrent for layer in net.layers):
         return False
     found, tried = (outline(net, one, plugins) for one in (declared, shapes))
     return _steps(net, found) != _steps(net, tried)

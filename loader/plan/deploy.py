@@ -16,8 +16,10 @@ from decant.loader.definition.graph import Layer, Net, check_connections, output
 from decant.loader.definition.prototxt import Field, Message
 from decant.loader.definition.schema import TYPES
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers import layer_type, type_of
+from decant.loader.layers.layer_type import Parameters, Source
 from decant.loader.plan.batch import changes, with_batch
-from decant.loader.plan.losses import CONTAINS, at_test, contained, is_dropped
+from decant.loader.plan.losses import at_test, contained, is_dropped
 from decant.loader.plan.planning import is_known, refuse_unknown_types
 from decant.loader.weights import caffemodel
 
@@ -27,40 +29,42 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-# top 0 is the pictures, what follows is labels
-PICTURES = {
-    "AnnotatedData", "Data", "DenseImageData", "ImageData", "MemoryData", "VideoData", "WindowData",
-}  # fmt: skip
-# where these say how many pictures they take, and of which size; of forks, AnnotatedData is SSD's and
-# DenseImageData SegNet's
-DATA = {
-    "AnnotatedData": "data_param", "Data": "data_param", "DenseImageData": "dense_image_data_param",
-    "ImageData": "image_data_param", "WindowData": "window_data_param",
-}  # fmt: skip
 # C3D's; v1.0 has its fields in the other's message
 VIDEO = ("video_data_param", "image_data_param")
-# these read files, in colour unless they are told not to
-COLOURED = {"DenseImageData", "ImageData", "VideoData"}
-SOURCES = PICTURES | {"HDF5Data", "DummyData"}
-# what they bring is nowhere in the definition
-UNSHAPED = {"HDF5Data", "Python"}
-_LEARN = {
-    "BatchNorm", "Bias", "Convolution", "Deconvolution", "Embed", "InnerProduct", "LSTM", "PReLU",
-    "RNN", "Scale",
-}  # fmt: skip
 
 
 def is_source(layer: Layer, plugins: Collection[str] = ()) -> bool:
     """Whether it brings data; a Python layer without bottoms that nobody knows can do nothing else."""
     if layer.type != "Python":
-        return layer.type in SOURCES
+        return _source(layer) is not None
     return not layer.bottoms and not is_known(layer, plugins)
+
+
+def _source(layer: Layer) -> Source | None:
+    return layer_type(layer.type).source
+
+
+def _brings_pictures(layer: Layer) -> bool:
+    source = _source(layer)
+    return source is not None and source.pictures
+
+
+def prepares_pictures(layer: Layer) -> bool:
+    """Whether it is a data layer whose definition says how each picture is prepared."""
+    source = _source(layer)
+    return source is not None and source.prepares
+
+
+def _is_shaped(layer: Layer) -> bool:
+    """Whether the definition says what the layer brings."""
+    source = _source(layer)
+    return source is None or source.shaped
 
 
 def is_training(net: Net, plugins: Collection[str] = ()) -> bool:
     """Whether a data layer or a loss is in it."""
     return any(
-        is_source(layer, plugins) or layer.type in CONTAINS or is_dropped(layer, plugins)
+        is_source(layer, plugins) or type_of(layer).contains or is_dropped(layer, plugins)
         for layer in at_test(net, plugins).layers
     )
 
@@ -120,13 +124,13 @@ def _deployed(
                 if found is None:
                     unknown.append(f"line {layer.line}: layer {layer.name!r}: {top!r}")
                 inputs[top] = found
-                if at == 0 and layer.type in PICTURES:
+                if at == 0 and _brings_pictures(layer):
                     transforms[top] = layer.fields.message("transform_param")
                 name = layer.name if number == 0 else f"{layer.name}_{top}"
                 layers.append(_input(layer, name, top, found or (1,)))
             if tops:
                 notes.append(f"{layer.name}: {layer.type} became an input ({', '.join(tops)})")
-        elif layer.type in CONTAINS and layer.bottoms[0] not in gone:
+        elif type_of(layer).contains and layer.bottoms[0] not in gone:
             kept = contained(layer, {top for other in layers for top in other.tops})
             layers.append(kept)
             gone.update(layer.tops[:1])
@@ -176,7 +180,7 @@ def _changed_outputs(net: Net, found: Net) -> list[str]:
     parts = [
         f"{layer.tops[0]!r} has the values of {layer.type}, where Caffe gives the loss, one number"
         for layer in found.layers
-        if kinds.get((layer.name, *layer.tops[:1])) in CONTAINS
+        if layer_type(kinds.get((layer.name, *layer.tops[:1]), "")).contains
     ]
     lost = [repr(blob) for blob in before if blob not in (*after, *data)]
     new = [repr(blob) for blob in after if blob not in before]
@@ -193,11 +197,11 @@ def _counted_on(
     plugins: Mapping[str, Rule] | None,
 ) -> dict[str, Shape]:
     """The inputs with the data layer's own batch, where the net takes no other."""
-    data = next((layer for layer in net.layers if layer.type in DATA), None)
+    data = next(filter(prepares_pictures, net.layers), None)
     shapes = {top: shape for top, shape in changed.inputs.items() if shape}
     if data is None or not data.tops or data.tops[0] in given or len(shapes) < len(changed.inputs):
         return {}
-    batch = data.fields.message(DATA[data.type]).integer("batch_size", 1)
+    batch = own_message(data).integer("batch_size", 1)
     # their batch of one is ours; other inputs say their own
     ours = {top: shapes[top] for top in data.tops if top in shapes and top not in given}
     counted = {**shapes, **with_batch(ours, 1, batch)}
@@ -210,8 +214,8 @@ def _labels(net: Net, plugins: Collection[str]) -> set[str]:
     for layer in net.layers:
         if is_source(layer, plugins):
             for number, top in enumerate(layer.tops):
-                second = layer.type in PICTURES and number > 0
-                unread = layer.type in UNSHAPED and not any(top in x.bottoms for x in net.layers)
+                second = _brings_pictures(layer) and number > 0
+                unread = not (_is_shaped(layer) or any(top in x.bottoms for x in net.layers))
                 if unread or _Label(net, second, plugins).is_label(top, set()):
                     found.add(top)
     return found
@@ -235,12 +239,13 @@ class _Label:
         return all(self._reads_a_label(layer, blob, seen | {blob}) for layer in readers)
 
     def _reads_a_label(self, layer: Layer, blob: str, seen: set[str]) -> bool:
-        if layer.type in CONTAINS:
+        of = type_of(layer)
+        if of.contains:
             return layer.bottoms[0] != blob
         if is_dropped(layer, self.plugins):
             return self.second or layer.bottoms[0] != blob
         # what has weights computes something of the net's own
-        return layer.type not in _LEARN and all(
+        return of.parameters is Parameters.NEVER and all(
             top in layer.bottoms or self.is_label(top, seen) for top in layer.tops
         )
 
@@ -252,10 +257,10 @@ def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Pat
         return tuple(param.integer(name) for name in names)
     if layer.type == "DummyData":
         return _dummy(layer, number)
-    if number > 0 or layer.type in UNSHAPED:
+    if number > 0 or not _is_shaped(layer):
         return None
     mean = _mean_shape(layer, beside)
-    own, transform = _own(layer), layer.fields.message("transform_param")
+    own, transform = own_message(layer), layer.fields.message("transform_param")
     crop = transform.integer("crop_size") or own.integer("crop_size")
     resized = transform.message("resize_param")
     height = crop or own.integer("new_height") or resized.integer("height")
@@ -263,17 +268,17 @@ def _shape(net: Net, layer: Layer, number: int, weights: BlobShapes, beside: Pat
     channels = _channels(net, layer, transform, weights)
     if mean:
         channels, height, width = channels or mean[0], height or mean[1], width or mean[2]
-    if not channels and layer.type in COLOURED:
+    if not channels and (source := _source(layer)) and source.coloured:
         channels = 3 if own.boolean("is_color", True) else 1
     length = (own.integer("new_length"),) if layer.type == "VideoData" else ()
     shape = (1, channels, *length, height, width)
     return shape if all(shape) else None
 
 
-def _own(layer: Layer) -> Message:
+def own_message(layer: Layer) -> Message:
     """The message of the layer's own type."""
     if layer.type != "VideoData":
-        return layer.fields.message(DATA[layer.type])
+        return layer.fields.message(layer_type(layer.type).message)
     name = next((name for name in VIDEO if layer.fields.has(name)), VIDEO[0])
     return layer.fields.message(name)
 

@@ -14,33 +14,27 @@ import numpy as np
 
 from decant.loader.definition.graph import Layer
 from decant.loader.definition.prototxt import Message, number
+from decant.loader.layers import type_of
 from decant.loader.layers.rule import Shape
 
-# type -> the message, and the filler of each blob in it. Of the first blob it must be written down; of
-# a bias the default counts too. Not here: types without fillers, and LSTM and RNN, nets of their own.
-FILLERS = {
-    "Bias": ("bias_param", "filler"),
-    "Convolution": ("convolution_param", "weight_filler", "bias_filler"),
-    "ConvolutionDepthwise": ("convolution_param", "weight_filler", "bias_filler"),
-    "Deconvolution": ("convolution_param", "weight_filler", "bias_filler"),
-    "DepthwiseConvolution": ("convolution_param", "weight_filler", "bias_filler"),
-    "Embed": ("embed_param", "weight_filler", "bias_filler"),
-    "InnerProduct": ("inner_product_param", "weight_filler", "bias_filler"),
-    "Normalize": ("norm_param", "scale_filler"),
-    "PReLU": ("prelu_param", "filler"),
-    "Scale": ("scale_param", "filler", "bias_filler"),
-}
 EXACT = ("constant", "bilinear")
 RANDOM = ("gaussian", "msra", "positive_unitball", "uniform", "xavier")
 
 
 def fillers(layer: Layer) -> list[Message]:
-    """The layer's fillers, if all of them are exact and the first is written down; else none."""
-    message, *names = FILLERS.get(layer.type, ("",))
-    param = layer.fields.message(message)
-    found = [param.message(name) for name in names]
-    written = bool(names) and param.has(names[0])
+    """The layer's fillers, if all of them are exact and the first is written down; else none.
+
+    Of a bias the default counts too. LSTM and RNN are nets of their own, and have none here.
+    """
+    of = type_of(layer)
+    found = _all(layer)
+    written = bool(found) and layer.fields.message(of.message).has(of.fillers[0])
     return found if written and all(kind(filler) in EXACT for filler in found) else []
+
+
+def _all(layer: Layer) -> list[Message]:
+    of = type_of(layer)
+    return [layer.fields.message(of.message).message(name) for name in of.fillers]
 
 
 def kind(filler: Message) -> str:
@@ -59,9 +53,7 @@ def values(layer: Layer, shapes: Sequence[Shape]) -> list[np.ndarray]:
 
 def at_random(layer: Layer) -> str:
     """The first of the layer's fillers that is random, in words; "" where none is."""
-    message, *names = FILLERS.get(layer.type, ("",))
-    param = layer.fields.message(message)
-    kinds = [kind(param.message(name)) for name in names]
+    kinds = list(map(kind, _all(layer)))
     return next((word for word in kinds if word in RANDOM), "")
 
 

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 
 from decant.loader.definition.graph import Layer, Net
 from decant.loader.errors import BadInput
+from decant.loader.layers import type_of
+from decant.loader.layers.layer_type import Weight
 from decant.loader.layers.rule import Rule, Shape, same_shape, shown
 from decant.loader.plan.planning import BlobShapes, outline
 
-# their rules say which blobs they want; those of other layers are taken as the file has them
-ASKED = {
-    "Convolution", "ConvolutionDepthwise", "Deconvolution", "DepthwiseConvolution", "InnerProduct",
-}  # fmt: skip
 LARGEST = 4096
 # of several sizes that fit, the one that people use
 COMMON = (224, 227, 299, 256, 300, 320, 512, 128, 112, 96, 64, 48, 32, 28, 24, 12)
+
+
+def _is_asked(layer: Layer) -> bool:
+    """Whether its rule says which blobs it wants; others are taken as the file has them."""
+    return type_of(layer).weight is not Weight.NOT
 
 
 @dataclass(frozen=True)
@@ -100,13 +103,13 @@ class _Fitting:
         fixed = {
             layer.name: self.blobs.get(layer.name, ())
             for layer in self.net.layers
-            if layer.type not in ASKED
+            if not _is_asked(layer)
         }
         made = outline(self.net, {**self.shapes, **other}, self.rules, fixed).blobs
         return [
             Misfit(layer, self.blobs[layer.name][0], made[layer.name][0])
             for layer in self.net.layers
-            if layer.type in ASKED and self.blobs.get(layer.name) and made.get(layer.name)
+            if _is_asked(layer) and self.blobs.get(layer.name) and made.get(layer.name)
         ]
 
     def misfits(self, other: Mapping[str, Shape]) -> list[Misfit]:
@@ -116,7 +119,7 @@ class _Fitting:
     def fits(self, other: Mapping[str, Shape]) -> bool:
         """Whether all weights do, and the net gets to all of them."""
         pairs = self.wanted(other)
-        held = sum(1 for x in self.net.layers if x.type in ASKED and self.blobs.get(x.name))
+        held = sum(1 for x in self.net.layers if _is_asked(x) and self.blobs.get(x.name))
         return len(pairs) == held and not self.misfits(other)
 
     def excess(self, other: Mapping[str, Shape]) -> int:

@@ -14,31 +14,11 @@ from dataclasses import replace
 
 from decant.loader.definition.graph import Layer, Net
 from decant.loader.definition.prototxt import Field, Message
+from decant.loader.layers import type_of
+from decant.loader.layers.layer_type import CAFFE
 from decant.loader.plan.planning import is_known, python_type
 
-# loss -> what of it is left at TEST, and the message that keeps its axis
-CONTAINS = {
-    "SoftmaxWithLoss": ("Softmax", "softmax_param"),
-    "InfogainLoss": ("Softmax", "infogain_loss_param"),
-    "SigmoidCrossEntropyLoss": ("Sigmoid", ""),
-    "SoftmaxWithLossOHEM": ("Softmax", "softmax_param"),
-}
-DROPPED = {
-    "Accuracy", "ContrastiveLoss", "EuclideanLoss", "HDF5Output", "HingeLoss",
-    "MultinomialLogisticLoss",
-}  # fmt: skip
-# of forks, where the name does not say that it is a loss or a measure
-OF_FORKS = {
-    "DetectionEvaluate", "EvalDetection", "LargeMarginInnerProduct", "MarginInnerProduct",
-}  # fmt: skip
 _NAMED = re.compile(r"Loss(?![a-z])|Accuracy\Z")
-
-# identities at TEST -> the field with which they are not
-IDENTITIES = {
-    "LabelSpecificAdd": "transform_test",
-    "LabelSpecificMargin": "margin_on_test",
-    "LabelSpecificRescale": "rescale_test",
-}
 MARGIN = "LargeMarginInnerProduct"
 
 
@@ -47,14 +27,15 @@ def is_dropped(layer: Layer, plugins: Collection[str] = ()) -> bool:
 
     What no rule and no plugin computes and what has a weight in the sum of losses is a loss too.
     """
-    if layer.type in DROPPED:
+    of = type_of(layer)
+    if of.dropped and of.origin == CAFFE:
         return True
     kind = python_type(layer) or layer.type
-    if layer.type in CONTAINS or is_known(layer, plugins):
+    if of.contains or is_known(layer, plugins):
         return False
     weights = layer.fields.texts("loss_weight")
     named = _NAMED.search(kind.removesuffix("Layer"))
-    return bool(named) or layer.type in OF_FORKS or any(float(word) for word in weights)
+    return bool(named) or of.dropped or any(float(word) for word in weights)
 
 
 def at_test(net: Net, plugins: Collection[str] = ()) -> Net:
@@ -79,8 +60,8 @@ def _simpler(layer: Layer) -> Layer | None:
     param = next((x.value for x in layer.fields.fields if x.name.endswith("_param")), Message())
     if not isinstance(param, Message) or len(layer.bottoms) != 2 or not layer.tops:
         return None
-    if layer.type in IDENTITIES:
-        needed = param.boolean(IDENTITIES[layer.type])
+    if name := type_of(layer).identity_without:
+        needed = param.boolean(name)
         return None if needed else _made(layer, "Split", {})
     if layer.type == MARGIN and param.text("type") in ("SINGLE", "1"):
         kept = [item for item in param.fields if item.name in ("num_output", "axis")]
@@ -106,12 +87,12 @@ def _made(layer: Layer, kind: str, params: Mapping[str, Message]) -> Layer:
 
 def contained(layer: Layer, made: Collection[str]) -> Layer:
     """The function inside the loss, on the loss's first bottom; its own name for the top."""
-    kind, message = CONTAINS[layer.type]
+    of = type_of(layer)
     # a second top of SoftmaxWithLoss is that very function's value
     top = (layer.tops or (layer.name,))[-1]
     while not layer.tops and top in made:
         top += "_"
-    axis = layer.fields.message(message).text("axis") if message else ""
+    axis = layer.fields.message(of.message).text("axis") if of.message else ""
     param = Message([Field("axis", axis, layer.line)], layer.line)
     alone = replace(layer, tops=(top,), fields=Message(line=layer.line))
-    return _made(alone, kind, {"softmax_param": param} if axis else {})
+    return _made(alone, of.contains, {"softmax_param": param} if axis else {})

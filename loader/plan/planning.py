@@ -15,13 +15,18 @@ from decant.loader.definition.graph import Layer, Net, outputs, owners
 from decant.loader.definition.naming import Names, unique
 from decant.loader.definition.schema import MESSAGES
 from decant.loader.errors import BadInput, Unsupported, UsageError
-from decant.loader.layers import LAYERS, PYTHON, REFUSED, REFUSED_FIELDS, TRAINING_PYTHON
+from decant.loader.layers import (
+    LAYER_TYPES,
+    PYTHON,
+    REFUSED_FIELDS,
+    TRAINING_PYTHON,
+    layer_type,
+    type_of,
+)
 from decant.loader.layers.in_place import grows_in_place, never_in_place
 from decant.loader.layers.normalisation import fused_batch_norm
 from decant.loader.layers.rule import WIRING, Refused, Rule, Shape, Site, Written, WrongBlobs
 
-# what compute nothing: no line of source stands for them
-INVISIBLE = ("Input", "Silence", "Split")
 # of the weights: the shapes of a layer's first blobs, by its name
 BlobShapes = Mapping[str, Sequence[Shape]]
 _OF_CAFFE = {word.split(":")[0] for word in MESSAGES["Layer"].split()}
@@ -36,8 +41,8 @@ def python_type(layer: Layer) -> str:
 
 def is_known(layer: Layer, plugins: Collection[str] = ()) -> bool:
     """Whether a rule or a plugin computes it."""
-    own = {layer.type, python_type(layer)} & {*LAYERS, *plugins}
-    return bool(own) or known_python(layer) is not None
+    own = {layer.type, python_type(layer)} & set(plugins)
+    return bool(own) or own_rule(layer) is not None
 
 
 def known_python(layer: Layer) -> Rule | None:
@@ -45,7 +50,18 @@ def known_python(layer: Layer) -> Rule | None:
     if layer.type != "Python":
         return None
     param = layer.fields.message("python_param")
-    return PYTHON.get(f"{param.text('module')}:{param.text('layer')}")
+    known = PYTHON.get(f"{param.text('module')}:{param.text('layer')}")
+    return known.rule if known else None
+
+
+def own_rule(layer: Layer) -> Rule | None:
+    """The type's rule, or that of a Python layer that is known; None where there is none."""
+    return layer_type(layer.type).rule or known_python(layer)
+
+
+def rule_of(layer: Layer, plugins: Mapping[str, Rule]) -> Rule | None:
+    """A plugin's, for the Python class or the type, else the type's own."""
+    return plugins.get(python_type(layer)) or plugins.get(layer.type) or own_rule(layer)
 
 
 @dataclass(eq=False)
@@ -173,8 +189,7 @@ def _outline(
 ) -> Outline:
     arrays = [[_weightless(shape) for shape in blobs] for blobs in known]
     wired, _, ends = _wire(net, shapes)
-    rules = {**LAYERS, **(plugins or {})}
-    writer = _Writer(net, arrays, rules, wired, set(ends.values()), _Asking)
+    writer = _Writer(net, arrays, plugins or {}, wired, set(ends.values()), _Asking)
     for item in wired:
         writer.step(item)
     tops: dict[str, list[Shape | None]] = {
@@ -214,8 +229,7 @@ def plan(
         raise Unsupported(
             f"{net.file}: the net computes nothing; give the definition that was trained"
         )
-    rules = {**LAYERS, **(plugins or {})}
-    writer = _Writer(net, blobs, rules, wired, set(ends.values()))
+    writer = _Writer(net, blobs, plugins or {}, wired, set(ends.values()))
     steps = [step for item in wired for step in writer.step(item)]
     writer.wrong += _overwritten(wired, ends) + _kept(wired)
     if writer.wrong:
@@ -269,23 +283,18 @@ def _wire(
     return wired, made, ends or dict(made)
 
 
-# Caffe keeps a layer's own phase (net.cpp: Init), and these compute something else in training
-_BY_PHASE = {"BatchNorm", "BN", "Dropout"}
-# their top is the bottom's memory (ShareData), the last two only with one bottom and one top
-_VIEWS = {"Reshape", "Flatten", "Concat", "Slice"}
-
-
 def _value(layer: Layer, index: int, number: int, inputs: Sequence[Value]) -> Value:
     top = layer.tops[number]
     in_place = number < len(layer.bottoms) and layer.bottoms[number] == top
-    view = layer.type in _VIEWS and len(inputs) == 1 and len(layer.tops) == 1
+    view = type_of(layer).view and len(inputs) == 1 and len(layer.tops) == 1
     memory = inputs[number].memory if in_place or view else object()
     return Value(top, (), memory, index)
 
 
 def _works_in_place(item: _Wired) -> list[Value]:
     """What it changes in its bottom's memory; a Dropout changes nothing at TEST."""
-    if item.layer.type in ("Dropout", *_VIEWS, *INVISIBLE):
+    of = type_of(item.layer)
+    if of.keeps_values or of.view or of.transparent:
         return []
     return [x for x in item.outputs if any(x.memory is old.memory for old in item.inputs)]
 
@@ -341,12 +350,12 @@ class _Writer:
         self,
         net: Net,
         blobs: Sequence[Sequence[np.ndarray]],
-        rules: Mapping[str, Rule],
+        plugins: Mapping[str, Rule],
         wired: Sequence[_Wired],
         ends: set[Value],
         site: type[Site] | None = None,
     ) -> None:
-        self.net, self.blobs, self.rules = net, blobs, rules
+        self.net, self.blobs, self.plugins = net, blobs, plugins
         self.names = Names()
         self.wrong: list[str] = []
         # of these the weights are the fault, not the definition
@@ -366,23 +375,23 @@ class _Writer:
 
     def step(self, item: _Wired) -> list[Step]:
         """The layer's step; none for an invisible one, or where it is refused."""
-        layer = item.layer
-        if layer.type in INVISIBLE:
+        layer, of = item.layer, type_of(item.layer)
+        if of.transparent:
             if layer.type != "Input":
                 self.absent[item.name] = f"{layer.type}: computes nothing"
             return []
         if item in self.fused:
             return [self.fused[item]]
-        rule = (
-            self.rules.get(python_type(layer)) or self.rules.get(layer.type) or known_python(layer)
-        )
+        rule = rule_of(layer, self.plugins)
         if rule is None:
             self._refuse(item, _unsupported(layer))
             return []
         if self.unknown & set(item.inputs):
             self.unknown.update(item.outputs)
             return []
-        if rule is LAYERS.get(layer.type) and (reason := never_in_place(layer)):
+        # a plugin says itself what it computes
+        own = rule is of.rule and layer.type != "Python"
+        if own and (reason := never_in_place(layer, of)):
             self._refuse(item, reason)
             return []
         site = self._site(item)
@@ -396,7 +405,7 @@ class _Writer:
             return []
         if item.name in self.absent:
             return []
-        if rule is LAYERS.get(layer.type) and grows_in_place(layer, site.bottoms, written.shapes):
+        if own and grows_in_place(layer, of, site.bottoms, written.shapes):
             self._refuse(
                 item, "works in place and changes the shape; give its top a name of its own"
             )
@@ -430,7 +439,7 @@ class _Writer:
         """A BatchNorm whose value only a Scale reads: both as one step, in the Scale's place."""
         if item.layer.type != "BatchNorm" or len(item.outputs) != 1:
             return None
-        if any(self.rules.get(kind) is not LAYERS[kind] for kind in ("BatchNorm", "Scale")):
+        if {"BatchNorm", "Scale"} & set(self.plugins):
             return None
         readers = self.readers.get(item.outputs[0], [])
         if item.outputs[0] in self.ends or [x.layer.type for x in readers] != ["Scale"]:
@@ -461,7 +470,7 @@ class _Writer:
         """Refuse what was written and not looked at."""
         for name in site.unread():
             self._refuse(item, f"{name} is not supported")
-        if item.layer.type in _BY_PHASE and item.layer.fields.text("phase") in ("TRAIN", "0"):
+        if type_of(item.layer).by_phase and item.layer.fields.text("phase") in ("TRAIN", "0"):
             self._refuse(
                 item, "phase: TRAIN asks Caffe for what it does in training; drop it from the layer"
             )
@@ -485,7 +494,7 @@ def refuse_unknown_types(file: str, layers: Sequence[Layer], plugins: Mapping[st
     wrong = [
         f"line {layer.line}: layer {layer.name!r} ({layer.type}): {_unsupported(layer)}"
         for layer in layers
-        if layer.type not in INVISIBLE and not is_known(layer, plugins)
+        if not type_of(layer).transparent and not is_known(layer, plugins)
     ]
     if wrong:
         raise unsupported(file, wrong)
@@ -502,14 +511,15 @@ def unsupported(file: str, wrong: Sequence[str], also: Sequence[str] = ()) -> Un
 
 
 def _unsupported(layer: Layer) -> str:
-    hint = REFUSED.get(layer.type, "")
+    hint = layer_type(layer.type).refused
     program = ""
     if layer.type == "Python":
         param = layer.fields.message("python_param")
         program = f" (module {param.text('module')!r}, layer {param.text('layer')!r})"
         # what to do about a program is said once, for all of them
         hint = TRAINING_PYTHON.get(param.text("module"), "")
-    meant = [name for name in LAYERS if name.lower() == layer.type.lower()]
+    lower = layer.type.lower()
+    meant = [name for name, of in LAYER_TYPES.items() if of.rule and name.lower() == lower]
     hint = f": {hint}" if hint else f"; is it {meant[0]}?" if meant else ""
     return f"the type is not supported{program}{hint}"
 

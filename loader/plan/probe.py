@@ -16,9 +16,10 @@ import numpy as np
 from decant.loader.definition.graph import Net
 from decant.loader.definition.prototxt import Message, number
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers.layer_type import Role
 from decant.loader.layers.rule import Rule, Shape, shown
 from decant.loader.plan.batch import input_shapes
-from decant.loader.plan.meaning import Reading, Role, Walk
+from decant.loader.plan.meaning import Reading, Walk
 
 # of pictures, 0..255: about their mean and their spread
 CENTRE, DEVIATION = 128.0, 50.0

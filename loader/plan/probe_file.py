@@ -11,8 +11,9 @@ import numpy as np
 
 from decant.loader.definition.graph import Net
 from decant.loader.errors import BadInput, UsageError
+from decant.loader.layers.layer_type import Role
 from decant.loader.layers.rule import Rule, Shape, shown
-from decant.loader.plan.meaning import Reading, Role, Walk
+from decant.loader.plan.meaning import Reading, Walk
 from decant.loader.plan.planning import BlobShapes, outline
 from decant.loader.plan.probe import refuse_unknown, right
 

@@ -14,12 +14,13 @@ from torch import nn
 from decant.dumper.dumpfile import Dump
 from decant.loader.artifact import bundle
 from decant.loader.definition.naming import unique
+from decant.loader.layers import layer_type
+from decant.loader.layers.layer_type import Weight
 from decant.loader.plan.batch import filled
 from decant.loader.report import figures
 from decant.loader.report.figures import Picture
 from decant.loader.report.page import Section, render
 
-CONVOLUTIONS = ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
 MOST_FILTERS = 3
 
 
@@ -71,7 +72,7 @@ def _sections(
     seen: Seen | None,
     dump: Dump | None,
 ) -> list[Section]:
-    names = [layer["name"] for layer in manifest["net"] if layer["type"] in CONVOLUTIONS]
+    names = [layer["name"] for layer in manifest["net"] if _has_kernels(layer["type"])]
     sections = []
     on_picture = None
     if seen is not None:
@@ -80,6 +81,11 @@ def _sections(
     sections.append(_filters(folder, manifest, names))
     sections.append(_maps(net, manifest, names, dump, on_picture))
     return [section for section in sections if section.pictures]
+
+
+def _has_kernels(kind: str) -> bool:
+    """Whether it is a convolution, of pictures."""
+    return layer_type(kind).weight is Weight.KERNEL and not kind.endswith("3D")
 
 
 def _sight(seen: Seen, names: Sequence[str], ours: Mapping[str, np.ndarray]) -> Section:

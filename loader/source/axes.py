@@ -12,23 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from decant.loader.definition.graph import Net
 from decant.loader.definition.naming import unique
-from decant.loader.layers import LAYERS
+from decant.loader.layers import type_of
 from decant.loader.layers.rule import Rule, Shape, Site, Written
-from decant.loader.plan.batch import RECURRENT, batch_of, fixed_batch, same_but_for, with_batch
-from decant.loader.plan.planning import BlobShapes, Outline, known_python, outline, python_type
+from decant.loader.plan.batch import batch_of, fixed_batch, same_but_for, with_batch
+from decant.loader.plan.planning import BlobShapes, Outline, outline, python_type, rule_of
 
 Words = tuple[str, ...]
+# rows of which there are as many as the data asks for
 ROW = "K"
-# types (`Python:Layer` of a Python layer) whose tops have as many rows as the data asks for, and the
-# axis that counts them
-ROWS = {
-    "DetectionOutput": 2,
-    "Filter": 0,
-    "Proposal": 0,
-    "Python:ProposalLayer": 0,
-    "YoloDetectionOutput": 2,
-    "Yolov3DetectionOutput": 2,
-}
 
 
 @dataclass
@@ -74,7 +65,7 @@ def axes_of(
             _words(shape or (), list(zip(trials, others, strict=True)))
             for shape, *others in columns
         ]
-    if any(layer.type in RECURRENT for layer in net.layers):
+    if any(type_of(layer).recurrent for layer in net.layers):
         batch = fixed_batch(net, shapes, plugins, blobs)
     else:
         batch = None if "N" in {trial.letter for trial in trials} else batch_of(shapes)
@@ -104,14 +95,12 @@ def _rows(
     blobs: BlobShapes | None,
 ) -> Iterator[_Trial]:
     """The net with a row more wherever the data says how many there are; for each number of them."""
-    rules = {**LAYERS, **(plugins or {})}
     grown: dict[int, dict[str, Rule]] = {}
     for layer, tops in zip(net.layers, base.tops.values(), strict=True):
-        for kind in (python_type(layer), layer.type):
-            rule = rules.get(kind) or known_python(layer)
-            if kind in ROWS and rule and tops and tops[0]:
-                size = tops[0][ROWS[kind]]
-                grown.setdefault(size, {})[kind] = _grown(rule, ROWS[kind])
+        axis, rule = type_of(layer).rows_axis, rule_of(layer, plugins or {})
+        if axis is not None and rule and tops and tops[0]:
+            kind = python_type(layer) or layer.type
+            grown.setdefault(tops[0][axis], {})[kind] = _grown(rule, axis)
     for size, more in grown.items():
         found = outline(net, shapes, {**(plugins or {}), **more}, blobs)
         if len(found.refused) <= len(base.refused):
@@ -125,7 +114,7 @@ def _sizes(
     sequences = list(_sequences(net, base))
     own = any(shape[: len(steps)] == steps for steps in sequences for shape in shapes.values())
     # of a fork's, the sequences may be the columns of pictures
-    if sequences and (own or any(layer.type in RECURRENT for layer in net.layers)):
+    if sequences and (own or any(type_of(layer).recurrent for layer in net.layers)):
         for axis, letter in zip(range(len(sequences[0])), "TN", strict=False):
             size = sequences[0][axis]
             yield letter, size, _with_axis(shapes, sequences[0], axis)
@@ -140,9 +129,9 @@ def _sizes(
 def _sequences(net: Net, base: Outline) -> Iterator[Shape]:
     """Steps and sequences of each recurrent layer; of a fork's Lstm of one sequence the steps alone."""
     for layer, tops in zip(net.layers, base.tops.values(), strict=True):
-        if not tops or not tops[0] or layer.type not in (*RECURRENT, "Lstm"):
+        if not tops or not tops[0] or not (type_of(layer).recurrent or layer.type == "Lstm"):
             continue
-        if layer.type in RECURRENT or len(tops[0]) > 2:
+        if type_of(layer).recurrent or len(tops[0]) > 2:
             yield tops[0][:2]
         elif layer.fields.message("lstm_param").text("batch_size", "1") == "1":
             yield tops[0][:1]

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from decant.loader.definition.naming import Names, identifier
+from decant.loader.layers import layer_type
 from decant.loader.plan.planning import Step, Value
 from decant.loader.source.constructor import is_depthwise, parse_call
 from decant.loader.source.units import Block, BlockClass, Unit, slots
@@ -30,7 +31,6 @@ _WORDS = {"Convolution": "conv", "InnerProduct": "fc", "Pooling": "pool", "Batch
 _VALUES = {"Eltwise": "total", "Concat": "joined", "Slice": "part", "Scale": "scaled"}
 # what layers are called in any net says nothing about a block
 _COMMON = ("conv", "layer", "block", "stage", "relu")
-_LARGER = ("Interp", "Upsample", "Resize", "Deconvolution")
 
 
 Called = Callable[[Unit], str]
@@ -163,7 +163,7 @@ def class_name(of: BlockClass, labels: Sequence[str]) -> str:
 
 def _by_join(join: Step, of: BlockClass) -> str:
     kinds = [unit.kind for unit in of.units if isinstance(unit, Step)]
-    larger = any(kind in _LARGER for kind in kinds)
+    larger = any(layer_type(kind).enlarges for kind in kinds)
     call = join.calls[0]
     if join.kind == "Concat":
         if kinds.count("Pooling") > 1 and larger:

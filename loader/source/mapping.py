@@ -11,6 +11,7 @@ import numpy as np
 
 from decant.dumper.dumpfile import Dump, Layer
 from decant.loader.errors import MappingError
+from decant.loader.layers import layer_type
 from decant.loader.layers.rule import same_shape
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 # what a layer's blobs are called in a module: Convolution and InnerProduct (caffe.proto order)
 PARTS = ("weight", "bias")
-# layers that compute nothing: no module stands for them
-TRANSPARENT = ("Input", "Split", "Silence")
 
 
 @dataclass
@@ -67,7 +66,7 @@ def _unmatched(dump: Dump, layers: Mapping[str, str | None]) -> list[str]:
 
 
 def _left_out(layer: Layer, layers: Mapping[str, str | None], result: ParameterMap) -> list[str]:
-    if layer.type in TRANSPARENT:
+    if layer_type(layer.type).transparent:
         return []
     if layer.name not in layers:
         return [f"layer {layer.name!r} ({layer.type}) of the net has no place in the module"]

@@ -12,7 +12,6 @@ import h5py
 import pytest
 
 from decant.commands.inspect import inspect
-from decant.engines.weights import WITH_BLOBS
 from decant.loader.artifact import bundle
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.field_numbers import BY_NUMBER
@@ -21,6 +20,8 @@ from decant.loader.definition.graph import INSIDE, Net, net_from_text, read_net
 from decant.loader.definition.reading import Asked
 from decant.loader.definition.schema import FIELDS
 from decant.loader.errors import BadInput, Unsupported, UsageError
+from decant.loader.layers import type_of
+from decant.loader.layers.layer_type import Parameters
 from decant.loader.listing import read as listing
 from decant.loader.plan.deploy import deploy
 from decant.loader.progress import SILENT
@@ -415,7 +416,7 @@ def test_the_bundled_net_is_its_prototxts(tmp_path: Path) -> None:
     """Saved by real Caffe when it was trained."""
     inside = net_from_text(definition_of(MODEL / "lenet_digits.caffemodel"), "inside")
     beside = read_net(MODEL / "deploy.prototxt")
-    learned = [x for x in inside.layers if x.type in WITH_BLOBS]
+    learned = [x for x in inside.layers if type_of(x).parameters is Parameters.ALWAYS]
     assert learned and {x.name for x in learned} <= {x.name for x in beside.layers}
     for layer in learned:
         (other,) = [x for x in beside.layers if x.name == layer.name]
@@ -441,12 +442,12 @@ def test_real_files_hold_the_nets_of_their_prototxts(cases: Path) -> None:
             [
                 (x.name, x.type, x.tops)
                 for x in net.layers
-                if x.name in both and x.type in WITH_BLOBS
+                if x.name in both and type_of(x).parameters is Parameters.ALWAYS
             ]
             for net in (inside, beside)
         )
         assert ours == theirs and ours, folder.name
-        wanted = {x.name for x in beside.layers if x.type in WITH_BLOBS}
+        wanted = {x.name for x in beside.layers if type_of(x).parameters is Parameters.ALWAYS}
         assert wanted <= both, folder.name
         seen += 1
     assert seen >= 15

@@ -6,7 +6,7 @@ computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,35 +16,29 @@ from decant.loader.definition.prototxt import Message
 SINGLE, DOUBLE = 2.0**-24, 2.0**-53
 
 
-def near_one(kind: str, fields: Message, largest_input: float) -> float:
-    """How far off a value may be by itself: it is a sum with about 1, or a difference from it.
-
-    elu_layer.cpp: alpha (e^x - 1); in double sigmoid_layer.cpp: 0.5 tanh(0.5 x) + 0.5, bnll_layer.cpp:
-    log(1 + e^x), swish_layer.cpp: x times such a sigmoid. torch is exact near 0. 0 for other types.
-    """
-    found = {
-        "ELU": 2 * SINGLE * abs(float(fields.message("elu_param").text("alpha", "1"))),
-        "Sigmoid": 2 * DOUBLE,
-        "BNLL": 2 * DOUBLE,
-        "Swish": 2 * DOUBLE * largest_input,
-    }
-    return found.get(kind, 0.0)
+# How far off a value may be by itself, of this layer and of inputs up to so much: it is a sum with
+# about 1, or a difference from it. torch is exact near 0.
+NearOne = Callable[[Message, float], float]
+# Of a layer that keeps a running sum: what Caffe may make of its bottom, and what the formula does.
+Drift = Callable[[Message, np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 
-def drifting(
-    kind: str, fields: Message, bottom: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(what Caffe may make of a layer that keeps a running sum, what the formula makes of it).
-
-    Nothing for other types.
-    """
-    if kind == "LRN":
-        yield from _lrn(fields, bottom)
-    if kind == "Pooling":
-        yield from _means(fields, bottom)
+def elu(fields: Message, largest_input: float) -> float:
+    """elu_layer.cpp: alpha (e^x - 1)."""
+    return 2 * SINGLE * abs(float(fields.message("elu_param").text("alpha", "1")))
 
 
-def _means(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def sigmoid(fields: Message, largest_input: float) -> float:
+    """In double, sigmoid_layer.cpp: 0.5 tanh(0.5 x) + 0.5; bnll_layer.cpp: log(1 + e^x)."""
+    return 2 * DOUBLE
+
+
+def swish(fields: Message, largest_input: float) -> float:
+    """In double, swish_layer.cpp: x times such a sigmoid."""
+    return 2 * DOUBLE * largest_input
+
+
+def plane_means(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of a whole plane, pooling_layer.cpp adds one value after the other: half a million drift by 2e-5.
 
     torch does so for windows, not for means.
@@ -58,7 +52,7 @@ def _means(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np
         yield (total / np.float32(values.shape[2])).reshape(shape), exact.reshape(shape)
 
 
-def _lrn(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def running_squares(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what
     enters its window and takes away what leaves it, so that large values leave their rounding behind:
     9e-3 of the largest value for inputs to 100,000. First with fused multiply-add, as OpenBLAS has it

@@ -86,8 +86,9 @@ def assemble(
     """
     import hashlib
 
-    from decant.loader.artifact import bundle, manifest
+    from decant.loader.artifact import bundle
     from decant.loader.artifact.conversion import convert
+    from decant.loader.artifact.describing import describe
     from decant.loader.definition.graph import INSIDE
 
     check_device(device)
@@ -107,7 +108,7 @@ def assemble(
         _keep_evidence(dump_path, found)
         raise _parity_error(name, found, dump_path)
     prototxt = hashlib.sha256(dump.prototxt.encode()).hexdigest()
-    described = manifest.describe(name, model, dump, converted, prototxt)
+    described = describe(name, model, dump, converted, prototxt)
     with progress.task(f"writing {folder}"):
         bundle.write(
             folder,

@@ -28,6 +28,7 @@ from decant.loader.progress import SILENT, Progress, for_terminal
 if TYPE_CHECKING:
     from torch import nn
 
+    from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.dataset import Picture
     from decant.loader.pictures.evaluate import Accuracy, Processes
@@ -189,7 +190,7 @@ def _validate(folder: Path, asked: Asked) -> Validation:
     from decant.loader.artifact import bundle
     from decant.loader.artifact.loading import load
 
-    def check() -> tuple[dict[str, Any], nn.Module, Validation, Work | None]:
+    def check() -> tuple[Manifest, nn.Module, Validation, Work | None]:
         _check_device(asked)
         manifest = bundle.verify(folder)
         model, _ = load(folder.resolve())
@@ -222,16 +223,17 @@ def _check_device(asked: Asked) -> None:
 
 
 def _parity_again(
-    folder: Path, manifest: dict[str, Any], model: nn.Module, device: str, models: Catalog
+    folder: Path, manifest: Manifest, model: nn.Module, device: str, models: Catalog
 ) -> str:
     """Measured on Caffe's activations of this net, where they are at hand."""
-    from decant.loader.artifact.bundle import read_record
+    from decant.loader.artifact.bundle import read_parity
     from decant.loader.artifact.loading import caffe_map
     from decant.loader.parity import measuring
 
     dump = parity_dump(folder, manifest, models)
     if dump is None:
-        why = read_record(folder, "parity.json").get("reason")
+        recorded = read_parity(folder)
+        why = recorded.reason if recorded else ""
         return f"not measured: {why or 'the dump with its activations is not at hand any more'}"
     entry = entry_of(manifest, models)
     bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
@@ -244,10 +246,10 @@ def _parity_again(
     return "passed"
 
 
-def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
+def _work(folder: Path, manifest: Manifest, asked: Asked) -> Work | None:
     """The pictures asked for, or those bundled with the model; None where there are none."""
+    from decant.loader.artifact.pictures import recorded_recipe
     from decant.loader.pictures import dataset
-    from decant.loader.pictures.recipe import from_manifest
 
     place = asked.data or bundled_pictures(manifest, asked.models)
     if place is None:
@@ -256,7 +258,7 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
                 f"{folder.name}: no pictures, for --engine caffe, --per-class and --limit: see --data"
             )
         return None
-    recipe = from_manifest(manifest, folder)
+    recipe = recorded_recipe(manifest, folder)
     if recipe is None:
         raise UsageError(
             f"{folder.name}: how its pictures are prepared is not known (no catalog entry says "
@@ -275,24 +277,24 @@ def _work(folder: Path, manifest: dict[str, Any], asked: Asked) -> Work | None:
     return Work(pictures, recipe, workers, files)
 
 
-def _names(manifest: dict[str, Any]) -> tuple[str, ...]:
-    return tuple((manifest["labels"] or {}).get("names", ()))
+def _names(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.labels.names if manifest.labels else ()
 
 
-def _fingerprint(manifest: dict[str, Any], work: Work) -> str:
+def _fingerprint(manifest: Manifest, work: Work) -> str:
     """Of the weights and of which pictures there are: the same on every machine."""
     pictures = [(item.path.name, item.label) for item in work.pictures]
-    return hashlib.sha256(json.dumps([manifest["files"], pictures]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([manifest.files, pictures]).encode()).hexdigest()
 
 
 def _measure(
-    result: Validation, manifest: dict[str, Any], model: nn.Module, work: Work, asked: Asked
+    result: Validation, manifest: Manifest, model: nn.Module, work: Work, asked: Asked
 ) -> None:
     from decant.loader.pictures import dataset
     from decant.loader.pictures.evaluate import accuracy, against_published, measure
 
     team, total = asked.team, len(work.pictures)
-    fixed = manifest["batch"]
+    fixed = manifest.batch
     parts = dataset.plan(total, fixed or BATCH, team.rank, team.world)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
     probabilities = ends_in(manifest) == "Softmax"
@@ -305,7 +307,7 @@ def _measure(
     result.accuracy = found = accuracy(team.add(table))
     speed = total / (time.monotonic() - begun)
     asked.progress.note(f"{total} pictures, {speed:.0f} pictures/s")
-    result.lines = against_published(found, manifest["accuracy"])
+    result.lines = against_published(found, manifest.accuracy)
     if asked.per_class:
         result.classes = _by_class(found, _names(manifest))
     if asked.caffe:
@@ -325,7 +327,7 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _caffe_agrees(found: Accuracy, manifest: dict[str, Any], work: Work, asked: Asked) -> int:
+def _caffe_agrees(found: Accuracy, manifest: Manifest, work: Work, asked: Asked) -> int:
     """On how many pictures real Caffe has the same best class."""
     from decant.loader.pictures import dataset
 

@@ -82,6 +82,7 @@ def _line(item: dict[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{path}missing"
     said: str = item["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    said = said.replace("a valid tuple", "a list")
     given = item["input"]
     # objects are long, and say nothing that their keys do not
     return path + said + ("" if isinstance(given, (dict, list)) else f", got {given!r}")

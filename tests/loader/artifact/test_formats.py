@@ -20,7 +20,7 @@ from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.artifact.records import ParityRecord
 from decant.loader.definition.reading import Reading
 from decant.loader.errors import IntegrityError
-from tests.helpers.lenet import write_lenet
+from tests.helpers.artifacts import write_lenet
 
 WRITTEN = Path(__file__).with_name("formats")
 OLDER = ["1", "2-first", "2-last"]
@@ -88,7 +88,9 @@ def test_what_an_older_format_did_not_record_is_named() -> None:
 
 
 def test_a_newer_format_and_a_word_of_a_later_version() -> None:
-    with pytest.raises(IntegrityError, match=f"format 4, and this version of Decant reads 1 to {FORMAT}"):
+    with pytest.raises(
+        IntegrityError, match=f"format 4, and this version of Decant reads 1 to {FORMAT}"
+    ):
         read(tree() | {"format": 4})
     read(tree() | {"word": 1})
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from decant.loader import activations, load
 from decant.loader.errors import UsageError
-from tests.helpers.lenet import write_lenet
+from tests.helpers.artifacts import write_lenet
 
 # importing torch.compile's parts calls what torch itself deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

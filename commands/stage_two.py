@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from decant.dumper import dumpfile
 from decant.engines.crosscheck import same_bits
 from decant.loader.errors import BadInput, GpuError, ParityError, UsageError
+from decant.loader.machine import peak_memory
 from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _build_record(
         "dump": str(dump_path.resolve()),
         "parity_dump": str(measured_on.resolve()) if measured_on else None,
         "seconds": clock.seconds,
-        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory": peak_memory(),
         **(build or {}),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from decant.engines.job import Job, StageOne
 from decant.engines.weights import Weights, always_has_blobs
 from decant.loader.definition.graph import Layer, Net, owners, read_net
 from decant.loader.errors import BadInput
+from decant.loader.machine import peak_memory
 from decant.loader.plan.fillers import at_random
 from decant.loader.progress import Progress
 from decant.loader.weights import caffemodel
@@ -66,7 +66,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         engine="reader",
         layers=len(layers),
         seconds={"read and write": time.process_time() - started},
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory=peak_memory(),
         notes=[*net.notes, *notes],
     )
 

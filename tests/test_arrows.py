@@ -22,7 +22,7 @@ MAY_IMPORT = {
 # each room of loader/ sees those behind it
 ROOMS = (
     "report", "compare", "listing", "artifact", "parity", "pictures", "source", "plan", "layers",
-    "catalog", "definition", "weights", "zoo", "ops", "progress", "errors",
+    "catalog", "definition", "weights", "zoo", "ops", "progress", "machine", "errors",
 )  # fmt: skip
 WITHOUT_TORCH = [
     "",

@@ -67,6 +67,7 @@ def _net_of(model: nn.Module, x: Input) -> tuple[nn.Module, Input]:
 def _wrapped_in(model: nn.Module) -> nn.Module | None:
     """The module inside a wrapper that computes nothing of its own."""
     if isinstance(model, _PARALLEL):
-        return model.module
+        within: nn.Module = model.module
+        return within
     # torch.compile's class is not imported for this: that takes seconds
     return model._modules.get("_orig_mod")

@@ -251,7 +251,10 @@ def _work(folder: Path, manifest: Manifest, asked: Asked) -> Work | None:
     from decant.loader.artifact.pictures import recorded_recipe
     from decant.loader.pictures import dataset
 
-    place = asked.data or bundled_pictures(manifest, asked.models)
+    place = asked.data
+    # an older manifest does not record what classes need: nobody asked for them here
+    if place is None and manifest.net and manifest.outputs:
+        place = bundled_pictures(manifest, asked.models)
     if place is None:
         if asked.caffe or asked.per_class or asked.limit is not None:
             asked.progress.note(

@@ -156,6 +156,7 @@ def _closing(result: Dict[str, Any], folder: Path, clock: Clock) -> Dict[str, An
         sha256=digest.hexdigest(),
         seconds=clock.seconds,
         laps=clock.laps,
+        # in KiB: this runs in the container, on Linux
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from decant.loader.errors import BadInput, UsageError
 from decant.loader.layers import type_of
 from decant.loader.layers.layer_type import CAFFE, Weight
 from decant.loader.layers.rule import Shape
+from decant.loader.machine import peak_memory
 from decant.loader.plan.fillers import at_random
 from decant.loader.progress import Progress
 from decant.loader.weights import caffemodel
@@ -57,7 +57,7 @@ def dump(job: Job, out: Path, progress: Progress) -> StageOne:
         engine="reader",
         layers=len(layers),
         seconds={"read and write": time.process_time() - started},
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory=peak_memory(),
         notes=[*net.notes, *notes],
     )
 

@@ -13,6 +13,7 @@ from decant.engines.docker.connection import connect
 from decant.engines.docker.container import FOLDER, Ended, Run, judge, run
 from decant.engines.docker.image import ensure
 from decant.loader.artifact import bundle
+from decant.loader.artifact.records import Build
 from decant.loader.errors import DecantError, EngineError
 from decant.loader.progress import Progress
 
@@ -93,12 +94,12 @@ def validate_in_container(
     files: dict[str, Path | bytes] = {
         f"{folder.name}/{path.name}": path for path in folder.iterdir() if path.is_file()
     }
-    build = bundle.read_record(folder, "build.json")
-    dump = Path(build.get("parity_dump") or "")
+    build = bundle.read_build(folder) or Build()
+    dump = Path(build.parity_dump or "")
     if dump.is_file():
         files["dump.h5"] = dump
-        build["parity_dump"] = f"{FOLDER}/in/dump.h5"
-    files[f"{folder.name}/build.json"] = json.dumps(build).encode()
+        build = build.model_copy(update={"parity_dump": f"{FOLDER}/in/dump.h5"})
+    files[f"{folder.name}/build.json"] = json.dumps(build.to_json()).encode()
     words = ["validate", f"{FOLDER}/in/{folder.name}", "--device", "cuda" if gpu else "cpu"]
     words += ["--json", *_with_catalog(catalog, files)]
     if data is not None:

@@ -27,8 +27,9 @@ from torch.nn.functional import cross_entropy
 from decant.commands.run import run
 from decant.loader import load
 from decant.loader.artifact.bundle import folder_of, read_manifest
+from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.pictures.dataset import Picture, find, prepared
-from decant.loader.pictures.recipe import Recipe, from_manifest
+from decant.loader.pictures.recipe import Recipe
 
 DIGITS = Path(__file__).resolve().parents[1] / "models/lenet_digits/validation"
 
@@ -98,7 +99,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     model, _ = load(arguments.model)
     folder = folder_of(arguments.model)
-    recipe = from_manifest(read_manifest(folder), folder)
+    recipe = recorded_recipe(read_manifest(folder), folder)
     if recipe is None:
         raise SystemExit(f"error: {folder}: how its pictures are prepared is not known")
     classes = sorted(path.name for path in arguments.pictures.glob("*/"))

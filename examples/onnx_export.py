@@ -72,7 +72,7 @@ def main() -> None:
     model, transform = load(arguments.model)
     net = nn.Sequential(transform, model).eval()
     folder = folder_of(arguments.model)
-    _, *shape = read_manifest(folder)["inputs"][0]["shape"]
+    _, *shape = read_manifest(folder).inputs[0].shape
     out = arguments.out or Path(f"{folder.name}.onnx")
 
     export(net, torch.rand(2, *shape), out)

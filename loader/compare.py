@@ -86,7 +86,7 @@ def open_side(path: Path) -> Side:
     """A dump, an artifact's folder, or an NPZ with one array a layer. Raises BadInput."""
     if path.is_dir():
         manifest = bundle.read_manifest(path)
-        types = {layer["name"]: layer["type"] for layer in manifest["net"]}
+        types = {layer.name: layer.type for layer in manifest.net}
         return Side(path, "artifact", {}, {}, types)
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give a dump, an artifact or an NPZ of activations")
@@ -190,8 +190,8 @@ def _seeded(folder: Path) -> dict[str, np.ndarray]:
     manifest = bundle.read_manifest(folder)
     random = np.random.Generator(np.random.PCG64(0))
     return {
-        item["blob"]: random.standard_normal(item["shape"], np.float32) * np.float32(50)
-        for item in manifest["inputs"]
+        item.blob: random.standard_normal(item.shape, np.float32) * np.float32(50)
+        for item in manifest.inputs
     }
 
 
@@ -233,13 +233,12 @@ def _refuse_other_inputs(
     if lacking:
         raise UsageError(f"{folder}: no array for its input {lacking[0]!r}")
     manifest = bundle.read_manifest(folder)
-    fixed = manifest["batch"]
-    for item in manifest["inputs"]:
-        given = probe[item["blob"]].shape
-        whole = not fixed or list(given[:1]) == item["shape"][:1]
-        if not whole or len(given) != len(item["shape"]) or list(given[1:]) != item["shape"][1:]:
+    for item in manifest.inputs:
+        given = probe[item.blob].shape
+        whole = not manifest.batch or given[:1] == item.shape[:1]
+        if not whole or len(given) != len(item.shape) or given[1:] != item.shape[1:]:
             raise UsageError(
-                f"{folder}: takes {item['blob']!r} of shape {tuple(item['shape'])}, and the other side "
+                f"{folder}: takes {item.blob!r} of shape {item.shape}, and the other side "
                 f"was given {given}: they cannot be compared"
             )
 

@@ -230,24 +230,24 @@ def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: Asked) -> Lis
 def _artifact(folder: Path) -> Listing:
     """From the manifest; the blobs are the tensors' own, in PyTorch's layout."""
     manifest = read_manifest(folder)
-    tensors = {tensor["key"]: tuple(tensor["shape"]) for tensor in manifest["tensors"]}
-    tied = manifest["tied"]
+    manifest.require("net")
+    tensors = {tensor.key: tensor.shape for tensor in manifest.tensors}
     blobs: dict[str, list[Shape]] = {}
     own: dict[str, list[Shape]] = {}
-    by_blob = sorted(manifest["parameters"].items(), key=lambda item: int(item[1]["blob"]))
+    by_blob = sorted(manifest.parameters.items(), key=lambda item: item[1].blob)
     for key, origin in by_blob:
-        blobs.setdefault(origin["layer"], []).append(tensors[key])
-        if key not in tied:
-            own.setdefault(origin["layer"], []).append(tensors[key])
+        blobs.setdefault(origin.layer, []).append(tensors[key])
+        if key not in manifest.tied:
+            own.setdefault(origin.layer, []).append(tensors[key])
     lines: list[Line] = []
     sizes: dict[str, Shape | None] = {}
-    for layer in manifest["net"]:
-        tops = [tuple(shape) if shape is not None else None for shape in layer["shapes"]]
-        inputs = [sizes.get(blob) for blob in layer["bottoms"]]
-        sizes.update(zip(layer["tops"], tops, strict=True))
-        name = layer["name"]
-        line = _line(name, layer["type"], tops, blobs.get(name, []), own.get(name, []), inputs)
-        new = [s for top, s in zip(layer["tops"], tops, strict=True) if top not in layer["bottoms"]]
+    for layer in manifest.net:
+        tops = dict(zip(layer.tops, layer.shapes, strict=True))
+        inputs = [sizes.get(blob) for blob in layer.bottoms]
+        sizes.update(tops)
+        held, counted = blobs.get(layer.name, []), own.get(layer.name, [])
+        line = _line(layer.name, layer.type, layer.shapes, held, counted, inputs)
+        new = [shape for top, shape in tops.items() if top not in layer.bottoms]
         line.bytes = sum(BYTES * math.prod(shape) for shape in new if shape)
         lines.append(line)
     return Listing("artifact", lines)

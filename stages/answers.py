@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from decant.stages.origins import CaffeFiles
 
 if TYPE_CHECKING:
     from decant.engines.engine import Engine
+    from decant.loader.artifact.manifest import Manifest
 
 BATCH = 32
 # a run of the container starts Caffe and reads the weights: it takes many pictures at once
@@ -29,46 +30,49 @@ def beside(wanted: Wanted) -> Engine | None:
     return found if found is not None and found.runs else None
 
 
-def number_of_classes(manifest: dict[str, Any]) -> int:
+def number_of_classes(manifest: Manifest) -> int:
     """Of a net that `refuse_no_classifier` lets pass."""
     return math.prod(_answer(manifest)[1:])
 
 
-def _answer(manifest: dict[str, Any]) -> tuple[int, ...]:
+def _answer(manifest: Manifest) -> tuple[int, ...]:
     """The shape of the only output."""
     shapes = {
         top: shape
-        for layer in manifest["net"]
-        for top, shape in zip(layer["tops"], layer["shapes"], strict=True)
+        for layer in manifest.net
+        for top, shape in zip(layer.tops, layer.shapes, strict=True)
     }
-    return tuple(shapes.get(manifest["outputs"][0]["blob"]) or ())
+    return shapes.get(manifest.outputs[0].blob) or ()
 
 
-def ends_in(manifest: dict[str, Any]) -> str:
+def ends_in(manifest: Manifest) -> str:
     """The type of the module's last function; it may end before Caffe's Softmax."""
     kinds = (
-        (layer["type"], layer["bottoms"], layer["tops"])
-        for layer in manifest["net"]
-        if layer_type(layer["type"]).keeps_values or layer["name"] not in manifest["left_out"]
+        (layer.type, layer.bottoms, layer.tops)
+        for layer in manifest.net
+        if layer_type(layer.type).keeps_values or layer.name not in manifest.left_out
     )
-    return last_function(kinds, manifest["outputs"][0]["blob"])
+    return last_function(kinds, manifest.outputs[0].blob)
 
 
-def refuse_several(what: str, manifest: dict[str, Any]) -> None:
+def refuse_several(what: Literal["inputs", "outputs"], manifest: Manifest) -> None:
     """Raise NoClassifier unless `what`, "inputs" or "outputs", is a single blob."""
-    if len(manifest[what]) != 1:
-        blobs = ", ".join(item["blob"] for item in manifest[what])
-        raise NoClassifier(f"{manifest['name']}: no classifier of pictures: its {what} are {blobs}")
+    manifest.require(what)
+    found = manifest.inputs if what == "inputs" else manifest.outputs
+    if len(found) != 1:
+        blobs = ", ".join(item.blob for item in found)
+        raise NoClassifier(f"{manifest.name}: no classifier of pictures: its {what} are {blobs}")
 
 
-def refuse_no_classifier(manifest: dict[str, Any]) -> None:
+def refuse_no_classifier(manifest: Manifest) -> None:
     """Raise NoClassifier unless one blob of pictures goes in and a row of scores comes out for each."""
-    name = manifest["name"]
-    for what in ("inputs", "outputs"):
-        refuse_several(what, manifest)
-    blob, kind, answer = manifest["outputs"][0]["blob"], ends_in(manifest), _answer(manifest)
+    name = manifest.name
+    refuse_several("inputs", manifest)
+    refuse_several("outputs", manifest)
+    manifest.require("net")
+    blob, kind, answer = manifest.outputs[0].blob, ends_in(manifest), _answer(manifest)
     try:
-        refuse_no_classes(answer, manifest["inputs"][0]["shape"][0])
+        refuse_no_classes(answer, manifest.inputs[0].shape[0])
     except NoClassifier as error:
         raise NoClassifier(f"{name}: {error.message}; loader.activations has its numbers") from None
     # of one class a softmax is always 1; a sigmoid says something
@@ -88,37 +92,35 @@ def last_function(layers: Iterable[tuple[str, Sequence[str], Sequence[str]]], bl
     return kinds[blob]
 
 
-def from_torch(net: Any, manifest: dict[str, Any], batch: np.ndarray, device: str) -> np.ndarray:
+def from_torch(net: Any, manifest: Manifest, batch: np.ndarray, device: str) -> np.ndarray:
     """Probabilities of all pictures of `batch` (N x C x H x W float32), N x classes."""
     import torch
 
     from decant.loader.pictures.evaluate import scores
 
-    fixed = manifest["batch"]
+    fixed = manifest.batch
     size = fixed or BATCH
     parts = (batch[start : start + size] for start in range(0, len(batch), size))
     with torch.no_grad():
         found = torch.cat([scores(net, part, device, fixed).cpu() for part in parts])
-    return probabilities(found.numpy(), ends_in(manifest), manifest["name"])
+    return probabilities(found.numpy(), ends_in(manifest), manifest.name)
 
 
 def from_caffe(
     engine: Engine,
     files: CaffeFiles,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     batches: Iterable[np.ndarray],
     progress: Progress,
 ) -> np.ndarray:
     """The same from `engine`, on the files that the artifact was made of (`caffe_files`)."""
     from decant.loader.definition.graph import outputs, read_net
-    from decant.loader.definition.reading import from_json
     from decant.loader.plan.batch import filled
     from decant.loader.plan.deploy import deploy
 
-    blob, shape = manifest["inputs"][0]["blob"], tuple(manifest["inputs"][0]["shape"])
-    reading = from_json(manifest.get("reading", {}))
-    net = deploy(read_net(files.prototxt, reading), {blob: shape}, {})
-    output, fixed = outputs(net)[-1], manifest["batch"]
+    blob, shape = manifest.inputs[0].blob, manifest.inputs[0].shape
+    net = deploy(read_net(files.prototxt, manifest.reading), {blob: shape}, {})
+    output, fixed = outputs(net)[-1], manifest.batch
     answers = []
     for part in _joined(batches):
         whole = filled(part, fixed)
@@ -128,7 +130,7 @@ def from_caffe(
         refuse_no_classes(answer.shape, len(whole))
         answers.append(answer[: len(part)])
     kind = last_function(((x.type, x.bottoms, x.tops) for x in net.layers), output)
-    return probabilities(np.concatenate(answers), kind, manifest["name"])
+    return probabilities(np.concatenate(answers), kind, manifest.name)
 
 
 def _joined(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

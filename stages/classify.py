@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from decant.stages.origins import caffe_files
 
 if TYPE_CHECKING:
     from decant.engines.engine import Engine
+    from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
 
@@ -37,7 +38,7 @@ class Classifier:
     """An artifact that has one output of classes, and how its pictures are prepared."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     recipe: Recipe
     names: list[str]
     models: Catalog
@@ -115,6 +116,7 @@ def open_classifier(
     """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
     from decant.loader.artifact import bundle
     from decant.loader.artifact.bundle import folder_of
+    from decant.loader.artifact.pictures import class_names
     from decant.loader.pictures import labels as label_files
 
     folder = folder_of(model)
@@ -122,36 +124,33 @@ def open_classifier(
     refuse_no_classifier(manifest)
     recipe = recipe_of(folder, manifest, mean)
     try:
-        names = (
-            label_files.read(labels)
-            if labels
-            else label_files.of_artifact(manifest, models, progress)
-        )
+        names = label_files.read(labels) if labels else class_names(manifest, models, progress)
     except FetchError as error:
         progress.note(f"{error.message}: classes are shown by their numbers")
         names = []
     classes = number_of_classes(manifest)
     if labels and len(names) != classes:
         raise UsageError(f"--labels {labels}: {len(names)} names for {classes} classes")
-    if not names and manifest["labels"]:
+    if not names and manifest.labels:
         progress.note("the labels are in another catalog (--catalog): classes are shown by numbers")
     return Classifier(folder, manifest, recipe, names, models)
 
 
-def recipe_of(folder: Path, manifest: dict[str, Any], mean: str | None) -> Recipe:
+def recipe_of(folder: Path, manifest: Manifest, mean: str | None) -> Recipe:
     """How the artifact's pictures are prepared; raises UsageError where neither it nor `mean` says."""
-    from decant.loader.pictures.recipe import from_manifest, with_mean
+    from decant.loader.artifact.pictures import recorded_recipe
+    from decant.loader.pictures.recipe import with_mean
 
     refuse_several("inputs", manifest)
-    recipe = from_manifest(manifest, folder) or _plain(manifest, folder.name, mean)
+    recipe = recorded_recipe(manifest, folder) or _plain(manifest, folder.name, mean)
     return recipe if mean is None else with_mean(recipe, mean)
 
 
-def _plain(manifest: dict[str, Any], name: str, mean: str | None) -> Recipe:
+def _plain(manifest: Manifest, name: str, mean: str | None) -> Recipe:
     """Where nobody said how pictures are prepared, --mean has to; pictures are warped to the input."""
     from decant.loader.pictures.recipe import Recipe
 
-    shape = manifest["inputs"][0]["shape"]
+    shape = manifest.inputs[0].shape
     if len(shape) != 4 or shape[1] not in (1, 3):
         size = " x ".join(map(str, shape))
         raise NoClassifier(

@@ -103,7 +103,6 @@ def _in_container(
     """Stage 2 where the GPU is; the same account of it, from the files that come back."""
     from decant.engines.torch_container import load_in_container
     from decant.loader.artifact import bundle
-    from decant.loader.parity.verdict import Parity
     from decant.loader.pictures.recipe import mean_file_of
 
     inputs = definition.inputs
@@ -121,12 +120,13 @@ def _in_container(
     )
     folder = options.folder(inputs.name)
     manifest = bundle.read_manifest(folder)
-    seconds = {**bundle.read_record(folder, "build.json").get("seconds", {}), "write": written}
-    try:
-        parity = Parity.from_json(bundle.read_record(folder, "parity.json"))
-    except (KeyError, TypeError) as error:
-        raise IntegrityError(f"{folder}/parity.json: damaged ({error}); convert it again") from None
-    return Artifact(folder, parity, first.engine, len(manifest["tensors"]), seconds)
+    record, parity = bundle.read_build(folder), bundle.read_parity(folder)
+    if record is None or parity is None:
+        raise IntegrityError(
+            f"{folder}: {' or '.join(bundle.VOLATILE)} is missing; convert it again"
+        )
+    seconds = {**record.seconds, "write": written}
+    return Artifact(folder, parity.parity(), first.engine, len(manifest.tensors), seconds)
 
 
 def _draw(folder: Path, models: Catalog | None, progress: Progress) -> None:

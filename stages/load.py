@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from decant.dumper import dumpfile
 from decant.engines.crosscheck import same_bits
 from decant.loader.errors import BadInput, GpuError, ParityError
+from decant.loader.machine import peak_memory
 from decant.stages.inputs import valid_name
 from decant.stages.options import DEFAULTS, Device, Options
 
@@ -126,8 +126,9 @@ def assemble(
     """
     import hashlib
 
-    from decant.loader.artifact import bundle, manifest
+    from decant.loader.artifact import bundle
     from decant.loader.artifact.conversion import convert, deploy_form, is_of, written_net
+    from decant.loader.artifact.describing import describe
     from decant.loader.definition.graph import INSIDE
 
     progress, shapes, plugins = options.progress, options.shapes, options.own_layers
@@ -148,7 +149,7 @@ def assemble(
         _keep_evidence(dump_path, found)
         raise _parity_error(name, found, dump_path)
     prototxt = hashlib.sha256(dump.prototxt.encode()).hexdigest()
-    described = manifest.describe(name, model, dump, converted, prototxt)
+    described = describe(name, model, dump, converted, prototxt)
     with progress.task(f"writing {folder}"):
         bundle.write(
             folder,
@@ -264,7 +265,7 @@ def _build_record(
         "dump": str(dump_path.resolve()),
         "parity_dump": str(measured_on.resolve()) if measured_on else None,
         "seconds": clock.seconds,
-        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory": peak_memory(),
         **(build or {}),
     }
 

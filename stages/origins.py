@@ -6,9 +6,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from decant.loader.artifact import bundle
+from decant.loader.artifact.records import Build
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.progress import Progress
 from decant.stages.inputs import sha256
@@ -16,6 +17,7 @@ from decant.stages.load import read_dump
 
 if TYPE_CHECKING:
     from decant.dumper.dumpfile import Dump
+    from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog, Model
 
 
@@ -28,7 +30,7 @@ class CaffeFiles:
 
 
 def caffe_files(
-    folder: Path, manifest: dict[str, Any], models: Catalog, progress: Progress
+    folder: Path, manifest: Manifest, models: Catalog, progress: Progress
 ) -> CaffeFiles:
     """Where `convert` had them, else the catalog's, fetched.
 
@@ -56,28 +58,27 @@ def caffe_files(
 
 
 def _recorded(folder: Path) -> CaffeFiles | None:
-    build = bundle.read_record(folder, "build.json")
-    prototxt, caffemodel = build.get("prototxt"), build.get("caffemodel")
+    build = bundle.read_build(folder) or Build()
     # what came out of the caffemodel lies in the artifact itself
     own = folder / bundle.PROTOTXT
-    prototxt = str(own) if own.is_file() else prototxt
-    if not isinstance(prototxt, str):
+    prototxt = str(own) if own.is_file() else build.prototxt
+    if prototxt is None:
         return None
-    return CaffeFiles(Path(prototxt), Path(caffemodel) if isinstance(caffemodel, str) else None)
+    return CaffeFiles(Path(prototxt), Path(build.caffemodel) if build.caffemodel else None)
 
 
-def parity_dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump | None:
+def parity_dump(folder: Path, manifest: Manifest, models: Catalog) -> Dump | None:
     """Caffe's activations of this very net: the dump that build.json names, or the catalog's.
 
     Raises BadInput for a dump that cannot be read, where there is no other.
     """
     entry = entry_of(manifest, models)
-    places = [bundle.read_record(folder, "build.json").get("parity_dump")]
+    places = [(bundle.read_build(folder) or Build()).parity_dump]
     if entry is not None and entry.reference_dump:
         places.append(str(models.local(entry.reference_dump)))
     damaged = None
     for place in places:
-        if not isinstance(place, str) or not os.path.exists(place):
+        if not place or not os.path.exists(place):
             continue
         try:
             dump = read_dump(Path(place))
@@ -91,18 +92,18 @@ def parity_dump(folder: Path, manifest: dict[str, Any], models: Catalog) -> Dump
     return None
 
 
-def bundled_pictures(manifest: dict[str, Any], models: Catalog) -> Path | None:
+def bundled_pictures(manifest: Manifest, models: Catalog) -> Path | None:
     """The folder of labelled pictures that a catalog model brings along."""
     entry = entry_of(manifest, models)
     return models.local(entry.validation) if entry and entry.validation else None
 
 
-def entry_of(manifest: dict[str, Any], models: Catalog) -> Model | None:
+def entry_of(manifest: Manifest, models: Catalog) -> Model | None:
     """The catalog's entry for the artifact, if it was made of one."""
-    return models.models.get(manifest["model"] or "")
+    return models.models.get(manifest.model or "")
 
 
-def _are(files: CaffeFiles, manifest: dict[str, Any]) -> bool:
+def _are(files: CaffeFiles, manifest: Manifest) -> bool:
     places = [path for path in (files.prototxt, files.caffemodel) if path is not None]
     if not all(map(os.path.isfile, places)):
         return False
@@ -111,12 +112,11 @@ def _are(files: CaffeFiles, manifest: dict[str, Any]) -> bool:
     return (hashlib.sha256(text.encode()).hexdigest(), weights) == _digests(manifest)
 
 
-def _is_of(dump: Dump, manifest: dict[str, Any]) -> bool:
+def _is_of(dump: Dump, manifest: Manifest) -> bool:
     text = hashlib.sha256(dump.prototxt.encode()).hexdigest()
     return (text, dump.caffemodel_sha256) == _digests(manifest)
 
 
-def _digests(manifest: dict[str, Any]) -> tuple[str, str]:
+def _digests(manifest: Manifest) -> tuple[str, str]:
     """Of the definition's text and of the weights' file."""
-    caffe = manifest["caffe"]
-    return caffe["prototxt_sha256"], caffe["caffemodel_sha256"] or ""
+    return manifest.caffe.prototxt_sha256, manifest.caffe.caffemodel_sha256 or ""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from decant.dumper.dumpfile import Dump
     from decant.engines.engine import Engine
+    from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
     from decant.loader.report.looking import Seen
@@ -136,15 +137,13 @@ def _classify(
         seen.caffe = [float(theirs[n]) for n in best]
 
 
-def _bundled(manifest: dict[str, Any], models: Catalog) -> Path | None:
+def _bundled(manifest: Manifest, models: Catalog) -> Path | None:
     """The first picture of a catalog model that brings its own."""
     folder = bundled_pictures(manifest, models)
     return next(iter(sorted(folder.rglob("*.png"))), None) if folder else None
 
 
-def _dump(
-    folder: Path, manifest: dict[str, Any], models: Catalog, progress: Progress
-) -> Dump | None:
+def _dump(folder: Path, manifest: Manifest, models: Catalog, progress: Progress) -> Dump | None:
     """A page can do without Caffe's activations."""
     try:
         return parity_dump(folder, manifest, models)

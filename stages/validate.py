@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from decant.engines.engine import Engine
+    from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.dataset import Picture
     from decant.loader.pictures.evaluate import Accuracy, Processes
@@ -153,7 +154,7 @@ def _in_container(
     for folder in folders:
         manifest = bundle.read_manifest(folder)
         # the container has the catalog, and nothing of what lies beside it
-        data = pictures.data or bundled_pictures(manifest, models)
+        data = _place(pictures, manifest, models)
         told = validate_in_container(
             folder, data, pictures.limit, options.catalog, options.progress
         )
@@ -162,7 +163,7 @@ def _in_container(
     return done
 
 
-def _told(folder: Path, told: Mapping[str, Any], manifest: Mapping[str, Any]) -> Validation:
+def _told(folder: Path, told: Mapping[str, Any], manifest: Manifest) -> Validation:
     """What the container's JSON says."""
     import numpy as np
 
@@ -174,7 +175,7 @@ def _told(folder: Path, told: Mapping[str, Any], manifest: Mapping[str, Any]) ->
         found.accuracy = Accuracy(
             said["pictures"], said["loss"], said["top1"], said["top5"], np.empty(0, np.int64)
         )
-        found.lines = against_published(found.accuracy, manifest["accuracy"])
+        found.lines = against_published(found.accuracy, manifest.accuracy)
     return found
 
 
@@ -227,7 +228,7 @@ def _validate(folder: Path, asked: _Round) -> Validation:
     from decant.loader.artifact import bundle
     from decant.loader.artifact.loading import load
 
-    def check() -> tuple[dict[str, Any], nn.Module, Validation, _Task | None]:
+    def check() -> tuple[Manifest, nn.Module, Validation, _Task | None]:
         _check_device(asked)
         manifest = bundle.verify(folder)
         model, _ = load(folder.resolve())
@@ -258,16 +259,17 @@ def _check_device(asked: _Round) -> None:
 
 
 def _parity_again(
-    folder: Path, manifest: dict[str, Any], model: nn.Module, device: str, models: Catalog
+    folder: Path, manifest: Manifest, model: nn.Module, device: str, models: Catalog
 ) -> str:
     """Measured on Caffe's activations of this net, where they are at hand."""
-    from decant.loader.artifact.bundle import read_record
+    from decant.loader.artifact.bundle import read_parity
     from decant.loader.artifact.loading import caffe_map
     from decant.loader.parity import measuring
 
     dump = parity_dump(folder, manifest, models)
     if dump is None:
-        why = read_record(folder, "parity.json").get("reason")
+        recorded = read_parity(folder)
+        why = recorded.reason if recorded else ""
         return f"not measured: {why or 'the dump with its activations is not at hand any more'}"
     entry = entry_of(manifest, models)
     bounds = {k: (t.bound, t.reason) for k, t in entry.tolerance.items()} if entry else {}
@@ -280,12 +282,12 @@ def _parity_again(
     return "passed"
 
 
-def _work(folder: Path, manifest: dict[str, Any], asked: _Round) -> _Task | None:
+def _work(folder: Path, manifest: Manifest, asked: _Round) -> _Task | None:
     """The pictures asked for, or those bundled with the model; None where there are none."""
+    from decant.loader.artifact.pictures import recorded_recipe
     from decant.loader.pictures import dataset
-    from decant.loader.pictures.recipe import from_manifest
 
-    place = asked.pictures.data or bundled_pictures(manifest, asked.models)
+    place = _place(asked.pictures, manifest, asked.models)
     if place is None:
         if (
             beside(asked.options.engine)
@@ -296,7 +298,7 @@ def _work(folder: Path, manifest: dict[str, Any], asked: _Round) -> _Task | None
                 f"{folder.name}: no pictures, for --engine caffe, --per-class and --limit: see --data"
             )
         return None
-    recipe = from_manifest(manifest, folder)
+    recipe = recorded_recipe(manifest, folder)
     if recipe is None:
         raise UsageError(
             f"{folder.name}: how its pictures are prepared is not known (no catalog entry says "
@@ -315,24 +317,32 @@ def _work(folder: Path, manifest: dict[str, Any], asked: _Round) -> _Task | None
     return _Task(pictures, recipe, workers, files)
 
 
-def _names(manifest: dict[str, Any]) -> tuple[str, ...]:
-    return tuple((manifest["labels"] or {}).get("names", ()))
+def _place(pictures: Pictures, manifest: Manifest, models: Catalog) -> Path | None:
+    """The folder asked for, else the one that the model brings along."""
+    if pictures.data is not None:
+        return pictures.data
+    # an older manifest does not record what classes need: nobody asked for them here
+    return bundled_pictures(manifest, models) if manifest.net and manifest.outputs else None
 
 
-def _fingerprint(manifest: dict[str, Any], work: _Task) -> str:
+def _names(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.labels.names if manifest.labels else ()
+
+
+def _fingerprint(manifest: Manifest, work: _Task) -> str:
     """Of the weights and of which pictures there are: the same on every machine."""
     pictures = [(item.path.name, item.label) for item in work.pictures]
-    return hashlib.sha256(json.dumps([manifest["files"], pictures]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([manifest.files, pictures]).encode()).hexdigest()
 
 
 def _measure(
-    result: Validation, manifest: dict[str, Any], model: nn.Module, work: _Task, asked: _Round
+    result: Validation, manifest: Manifest, model: nn.Module, work: _Task, asked: _Round
 ) -> None:
     from decant.loader.pictures import dataset
     from decant.loader.pictures.evaluate import accuracy, against_published, measure
 
     team, options, total = asked.team, asked.options, len(work.pictures)
-    fixed = manifest["batch"]
+    fixed = manifest.batch
     parts = dataset.plan(total, fixed or BATCH, team.rank, team.world)
     batches = dataset.batches(work.pictures, parts, work.recipe, work.workers)
     probabilities = ends_in(manifest) == "Softmax"
@@ -352,7 +362,7 @@ def _measure(
     result.accuracy = found = accuracy(team.add(table))
     speed = total / (time.monotonic() - begun)
     options.progress.note(f"{total} pictures, {speed:.0f} pictures/s")
-    result.lines = against_published(found, manifest["accuracy"])
+    result.lines = against_published(found, manifest.accuracy)
     if asked.pictures.per_class:
         result.classes = _by_class(found, _names(manifest))
     engine = beside(asked.options.engine)
@@ -376,7 +386,7 @@ def _by_class(found: Accuracy, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _caffe_agrees(
-    engine: Engine, found: Accuracy, manifest: dict[str, Any], work: _Task, asked: _Round
+    engine: Engine, found: Accuracy, manifest: Manifest, work: _Task, asked: _Round
 ) -> int:
     """On how many pictures real Caffe has the same best class."""
     from decant.loader.pictures import dataset

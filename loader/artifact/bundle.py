@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from decant.loader.artifact import safetensors_file
+from decant.loader.artifact import formats, safetensors_file
+from decant.loader.artifact.manifest import Description, Manifest, StoredTensor
+from decant.loader.artifact.records import Build, ParityRecord
 from decant.loader.errors import ArtifactMissing, IntegrityError, UsageError
 from decant.loader.pictures import MEAN_IMAGE
 
@@ -23,8 +25,8 @@ SUMS = "SHA256SUMS"
 # the definition, where none was given and it came out of the caffemodel
 PROTOTXT = "net.prototxt"
 OPTIONAL = (MEAN_IMAGE, PROTOTXT)
-# of manifest.json
-FORMAT = 3
+
+_Kept = TypeVar("_Kept", Build, ParityRecord)
 
 
 def write(
@@ -32,7 +34,7 @@ def write(
     *,
     tensors: Mapping[str, np.ndarray],
     source: str,
-    manifest: Mapping[str, Any],
+    manifest: Description,
     build: Mapping[str, Any],
     parity: Mapping[str, Any],
     mean_image: np.ndarray | None = None,
@@ -59,20 +61,17 @@ def write(
         if prototxt:
             (part / PROTOTXT).write_bytes(prototxt.encode())
             files[PROTOTXT] = file_sha256(part / PROTOTXT)
-        complete = {
-            **manifest,
-            "files": files,
-            "tensors": [
-                {
-                    "key": key,
-                    "dtype": tensors[key].dtype.name,
-                    "shape": list(tensors[key].shape),
-                    "sha256": safetensors_file.sha256(tensors[key]),
-                }
-                for key in sorted(tensors)
-            ],
-        }
-        _write_json(part / "manifest.json", complete)
+        stored = tuple(
+            StoredTensor(
+                key=key,
+                dtype=tensors[key].dtype.name,
+                shape=tensors[key].shape,
+                sha256=safetensors_file.sha256(tensors[key]),
+            )
+            for key in sorted(tensors)
+        )
+        complete = Manifest(**dict(manifest), files=files, tensors=stored)
+        _write_json(part / "manifest.json", complete.to_json())
         _write_json(part / "build.json", build)
         _write_json(part / "parity.json", parity)
         (part / SUMS).write_text(_sums(part))
@@ -149,42 +148,45 @@ def place_of_artifacts() -> Path:
     return Path(os.environ.get("DECANT_ARTIFACTS") or "artifacts")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json. Raises ArtifactMissing, whose text is the command that makes it."""
+def read_manifest(folder: Path) -> Manifest:
+    """manifest.json, of any format that is read.
+
+    Raises ArtifactMissing, whose text is the command that makes it; or IntegrityError with every key
+    that is wrong.
+    """
+    text = _text(folder / "manifest.json")
+    if text is None:
+        raise ArtifactMissing(f"no artifact in {folder}: make convert MODEL={folder.name}")
+    return formats.manifest(text, f"{folder}/manifest.json")
+
+
+def read_build(folder: Path) -> Build | None:
+    """build.json; None where it is missing. Raises IntegrityError for damage."""
+    return _record(Build, folder / "build.json")
+
+
+def read_parity(folder: Path) -> ParityRecord | None:
+    """parity.json; None where it is missing. Raises IntegrityError for damage."""
+    return _record(ParityRecord, folder / "parity.json")
+
+
+def _record(kind: type[_Kept], path: Path) -> _Kept | None:
+    text = _text(path)
+    if text is None:
+        return None
+    return formats.checked(kind, formats.tree_of(text, str(path)), str(path))
+
+
+def _text(path: Path) -> str | None:
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        return path.read_text("utf-8")
     except FileNotFoundError:
-        raise ArtifactMissing(
-            f"no artifact in {folder}: make convert MODEL={folder.name}"
-        ) from None
+        return None
     except (ValueError, OSError) as error:
-        raise IntegrityError(
-            f"{folder}/manifest.json: damaged ({error}); convert it again"
-        ) from None
-    if not isinstance(manifest, dict):
-        raise IntegrityError(f"{folder}/manifest.json: damaged; convert it again")
-    if manifest.get("format") != FORMAT:
-        raise IntegrityError(
-            f"{folder}/manifest.json: format {manifest.get('format')!r}, and this version of Decant "
-            f"has {FORMAT}; convert it again"
-        )
-    return manifest
+        raise IntegrityError(f"{path}: damaged ({error}); convert it again") from None
 
 
-def read_record(folder: Path, name: str) -> dict[str, Any]:
-    """build.json or parity.json; {} where it did not come along. Raises IntegrityError for damage."""
-    try:
-        found = json.loads((folder / name).read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        raise IntegrityError(f"{folder}/{name}: damaged ({error}); convert it again") from None
-    if not isinstance(found, dict):
-        raise IntegrityError(f"{folder}/{name}: damaged; convert it again")
-    return found
-
-
-def verify(folder: Path) -> dict[str, Any]:
+def verify(folder: Path) -> Manifest:
     """Hash every file and every tensor again; returns the manifest.
 
     Raises ArtifactMissing, or IntegrityError with every difference.
@@ -197,38 +199,38 @@ def verify(folder: Path) -> dict[str, Any]:
         lines = []
     pairs = [line.split("  ", 1) for line in lines if "  " in line]
     listed = {name: digest for digest, name in pairs}
-    optional = [name for name in OPTIONAL if name in manifest.get("files", {})]
+    optional = [name for name in OPTIONAL if name in manifest.files]
     for name in [*REPRODUCIBLE, *optional]:
         path = folder / name
         if not path.is_file():
             wrong.append(f"{name} is missing")
         elif listed.get(name) != file_sha256(path):
             wrong.append(f"{name} is not what {SUMS} says")
-        elif name in manifest.get("files", {}) and manifest["files"][name] != listed[name]:
+        elif manifest.files.get(name, listed[name]) != listed[name]:
             wrong.append(f"{name} is not what manifest.json says")
     expected = {*REPRODUCIBLE, *VOLATILE, SUMS, "report.html", "__pycache__", *optional}
     wrong += [f"{x.name} does not belong here" for x in folder.iterdir() if x.name not in expected]
     if not wrong:
-        wrong += _wrong_tensors(folder / "model.safetensors", manifest["tensors"])
+        wrong += _wrong_tensors(folder / "model.safetensors", manifest.tensors)
     if wrong:
         named = [f"{folder}: {line}" for line in wrong]
         raise IntegrityError(f"{named[0]}; convert it again", named)
     return manifest
 
 
-def _wrong_tensors(path: Path, listed: list[dict[str, Any]]) -> list[str]:
+def _wrong_tensors(path: Path, listed: Sequence[StoredTensor]) -> list[str]:
     from safetensors import SafetensorError, safe_open
 
     wrong = []
     try:
         with safe_open(path, "numpy") as file:
             keys = set(file.keys())
-            wrong += [f"unexpected tensor {key!r}" for key in keys - {t["key"] for t in listed}]
+            wrong += [f"unexpected tensor {key!r}" for key in keys - {t.key for t in listed}]
             for tensor in listed:
-                if tensor["key"] not in keys:
-                    wrong.append(f"tensor {tensor['key']!r} is missing")
-                elif safetensors_file.sha256(file.get_tensor(tensor["key"])) != tensor["sha256"]:
-                    wrong.append(f"tensor {tensor['key']!r} has other values")
+                if tensor.key not in keys:
+                    wrong.append(f"tensor {tensor.key!r} is missing")
+                elif safetensors_file.sha256(file.get_tensor(tensor.key)) != tensor.sha256:
+                    wrong.append(f"tensor {tensor.key!r} has other values")
     except (SafetensorError, OSError) as error:
         wrong.append(f"{path.name}: {error}")
     return wrong

@@ -5,19 +5,18 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from safetensors.torch import load_file
 from torch import nn
 
 from decant.loader.artifact import bundle
 from decant.loader.artifact.bundle import folder_of
+from decant.loader.artifact.manifest import Manifest
+from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.errors import ArtifactMissing, IntegrityError
-from decant.loader.pictures.recipe import from_manifest
 from decant.loader.pictures.transforms import build_transform
 from decant.loader.source.tracing import CaffeMap
 
@@ -38,17 +37,17 @@ def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:
     model = _module(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
     model.__dict__["caffe_map"] = caffe_map(manifest)
-    return model.eval(), build_transform(from_manifest(manifest, folder))
+    return model.eval(), build_transform(recorded_recipe(manifest, folder))
 
 
-def caffe_map(manifest: Mapping[str, Any]) -> CaffeMap:
+def caffe_map(manifest: Manifest) -> CaffeMap:
     """Which part of the artifact's module is which Caffe layer."""
     return CaffeMap(
-        modules=manifest["layers"],
-        statements=manifest["statements"],
-        inputs=manifest["input_layers"],
-        blobs=[item["blob"] for item in manifest["inputs"]],
-        fused=manifest["fused"],
+        modules=manifest.layers,
+        statements=manifest.statements,
+        inputs=manifest.input_layers,
+        blobs=[item.blob for item in manifest.inputs],
+        fused=manifest.fused,
     )
 
 

@@ -1,94 +1,207 @@
-"""manifest.json: what the artifact is and where it came from, and nothing that changes by the run."""
+"""manifest.json as a frozen object: what an artifact is and where it came from.
+
+Nothing in it changes from run to run. docs/artifact.md lists the keys for those who read the file
+themselves, and says which formats are read.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, TypeVar
 
-from decant.dumper.dumpfile import VERSION, Dump
-from decant.loader.artifact.bundle import FORMAT
-from decant.loader.artifact.conversion import GENERATED, Conversion
-from decant.loader.pictures.recipe import RESAMPLING
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
 
-if TYPE_CHECKING:
-    from decant.loader.catalog.models import Model
+from decant.loader.definition.reading import STOCK, Reading, from_json
+from decant.loader.errors import IntegrityError
+
+FORMAT = 3
+
+_Item = TypeVar("_Item")
+# a list in JSON; the objects are frozen
+Many = Annotated[tuple[_Item, ...], Field(strict=False)]
+Shape = Many[int]
 
 
-def describe(
-    name: str, model: Model | None, dump: Dump, conversion: Conversion, prototxt_sha256: str
-) -> dict[str, Any]:
-    """Everything but the hashes of the files beside it, which `artifact.write` adds.
+class Record(BaseModel):
+    """Read strictly; a key that is not known is of a later version, and passed over."""
 
-    The same for both engines: Caffe's Split layers and the probe do not enter. `model` is None for a
-    net that is in no catalog.
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Origin(Record):
+    """The net's own name, and the SHA-256 of Caffe's two files ("" for a net without weights)."""
+
+    net: str
+    prototxt_sha256: str
+    caffemodel_sha256: str | None
+
+
+class Parameter(Record):
+    """Blob number `blob` of a Caffe layer, from 0."""
+
+    layer: str
+    blob: int
+
+
+class Input(Record):
+    """`shape` with the batch in front."""
+
+    blob: str
+    shape: Shape
+
+
+class Output(Record):
+    """A tensor that the module returns: its blob, and the layer that makes it."""
+
+    blob: str
+    layer: str
+    type: str
+
+
+class NetLayer(Record):
+    """A layer of the deploy form; a shape that is not known is None."""
+
+    name: str
+    type: str
+    bottoms: Many[str]
+    tops: Many[str]
+    shapes: Many[Shape | None]
+
+    @model_validator(mode="after")
+    def _one_shape_a_top(self) -> NetLayer:
+        if len(self.shapes) != len(self.tops):
+            raise ValueError(f"{len(self.tops)} tops and {len(self.shapes)} shapes")
+        return self
+
+
+class Module(Record):
+    """`name`: a module of loader/zoo, or "generated"."""
+
+    name: str
+    arguments: dict[str, int]
+
+
+class Preparation(Record):
+    """How pictures are prepared; loader/pictures/recipe.py says what each number means."""
+
+    channel_order: str
+    mean: Many[float]
+    scale: float
+    resize: Annotated[tuple[int, int], Field(strict=False)]
+    crop: int | None
+    mean_image: str | None = None
+    resampling: str | None = None
+
+
+class ClassNames(Record):
+    """Written out, or the catalog's `source` of a file that has them."""
+
+    names: Many[str] = ()
+    source: dict[str, Any] | None = None
+
+
+class Published(Record):
+    """A published accuracy in per cent, and how it was measured."""
+
+    top1: float | None = None
+    top5: float | None = None
+    loss: float | None = None
+    protocol: str
+    source: str
+    comparable: bool
+
+
+class Sources(Record):
+    """URLs of Caffe's two files."""
+
+    prototxt: Many[str]
+    caffemodel: Many[str]
+
+
+class StoredTensor(Record):
+    """A tensor of model.safetensors; `sha256` of its bytes."""
+
+    key: str
+    dtype: str
+    shape: Shape
+    sha256: str
+
+
+def _reading(found: Any) -> Reading:
+    if isinstance(found, Reading):
+        return found
+    if not isinstance(found, dict):
+        raise ValueError("an object is expected")
+    return from_json(found)
+
+
+class Description(Record):
+    """All but the hashes of what lies beside it: the same for both engines.
+
+    `parameters`: key -> where it came from; `tied`: key -> key of the parameter that it is.
+    `layers`: Caffe layer -> module path, None where it has none; `statements`, `fused`, `input_layers`:
+    as in loader/source/tracing.py. `left_out`: layer -> why. `changes`: notes of the conversion.
+    `batch`: the only one that the net takes, None for any. `model`: its name in the catalog.
     """
-    return {
-        "format": FORMAT,
-        "dump_format": VERSION,
-        "name": name,
-        "caffe": {
-            "net": dump.net_name,
-            "prototxt_sha256": prototxt_sha256,
-            "caffemodel_sha256": dump.caffemodel_sha256,
-        },
-        "parameters": {
-            key: {"layer": layer, "blob": blob} for key, (layer, blob) in conversion.origin.items()
-        },
-        "tied": conversion.tied,
-        "layers": conversion.layers,
-        "statements": conversion.statements,
-        "fused": conversion.fused,
-        "left_out": {**conversion.left_out, **_ignored(model)},
-        "changes": [*conversion.notes, *conversion.recipe_notes],
-        "inputs": [
-            {"blob": blob, "shape": list(shape)} for blob, shape in conversion.inputs.items()
-        ],
-        "batch": conversion.batch,
-        "input_layers": conversion.input_layers,
-        "outputs": conversion.outputs,
-        "net": conversion.net,
-        **({"reading": reading} if (reading := conversion.reading.to_json()) else {}),
-        **(_of_catalog(model) if model else _UNKNOWN),
-        "preprocessing": _preprocessing(model, conversion),
-    }
+
+    format: int
+    dump_format: int
+    name: str
+    caffe: Origin
+    parameters: dict[str, Parameter]
+    tied: dict[str, str]
+    layers: dict[str, str | None]
+    statements: dict[str, Many[str]]
+    fused: dict[str, str]
+    left_out: dict[str, str]
+    changes: Many[str]
+    inputs: Many[Input]
+    batch: int | None
+    input_layers: dict[str, Many[str]]
+    outputs: Many[Output]
+    net: Many[NetLayer]
+    reading: Annotated[
+        Reading, PlainValidator(_reading), PlainSerializer(Reading.to_json, return_type=dict)
+    ] = STOCK
+    model: str | None
+    module: Module
+    labels: ClassNames | None
+    accuracy: Many[Published]
+    licence: str
+    citation: str
+    notes: str
+    sources: Sources
+    preprocessing: Preparation | None
 
 
-_UNKNOWN: dict[str, Any] = {
-    "model": None, "module": {"name": GENERATED, "arguments": {}},
-    "labels": None, "accuracy": [], "licence": "", "citation": "", "notes": "",
-    "sources": {"prototxt": [], "caffemodel": []},
-}  # fmt: skip
+class Manifest(Description):
+    """The whole file. `files`: name -> SHA-256, of those beside it; `tensors`: sorted by key."""
 
+    files: dict[str, str]
+    tensors: Many[StoredTensor]
 
-def _of_catalog(model: Model) -> dict[str, Any]:
-    """What the catalog knows of the model."""
-    return {
-        "model": model.name,
-        "module": {"name": model.module, "arguments": dict(model.arguments)},
-        "labels": model.labels.model_dump(mode="json", exclude_defaults=True)
-        if model.labels
-        else None,
-        "accuracy": [item.model_dump(mode="json", exclude_none=True) for item in model.accuracy],
-        "licence": model.licence,
-        "citation": model.citation,
-        "notes": model.notes,
-        "sources": {
-            "prototxt": list(model.prototxt.urls),
-            "caffemodel": list(model.caffemodel.urls),
-        },
-    }
+    @model_validator(mode="after")
+    def _parameters_are_stored(self) -> Manifest:
+        lacking = self.parameters.keys() - {tensor.key for tensor in self.tensors}
+        if lacking:
+            raise ValueError(f"tensors: parameter {min(lacking)!r} is missing")
+        return self
 
+    def require(self, *keys: str) -> None:
+        """Raise IntegrityError where the artifact is of a format that did not record one of `keys`."""
+        for key in keys:
+            if self.format < FORMAT and not getattr(self, key):
+                raise IntegrityError(
+                    f"{self.name}: its manifest is of format {self.format}, which does not record "
+                    f"`{key}`; convert it again"
+                )
 
-def _preprocessing(model: Model | None, conversion: Conversion) -> dict[str, Any] | None:
-    """As the definition says it, or the catalog; and by which means pictures get their size."""
-    if conversion.recipe is not None:
-        found = conversion.recipe.to_json()
-    elif model is not None and model.preprocessing is not None:
-        found = model.preprocessing.model_dump(mode="json")
-    else:
-        return None
-    return {**found, "resampling": RESAMPLING}
-
-
-def _ignored(model: Model | None) -> dict[str, str]:
-    reason = "in the caffemodel, not in the net: named under ignored_layers in the catalog"
-    return dict.fromkeys(model.ignored_layers if model else (), reason)
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; what is at its default is not written."""
+        return self.model_dump(mode="json", exclude_defaults=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,15 +76,6 @@ class Parity:
                 for layer in self.layers
             ],
         }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Parity:
-        """What `to_json` made: parity.json. Raises KeyError or TypeError for anything else."""
-        layers = []
-        for item in found.get("layers", []):
-            known: dict[str, Any] = {k: math.nan if v is None else v for k, v in item.items()}
-            layers.append(LayerParity(**known))
-        return cls(found["status"], found.get("reason", ""), found.get("device", ""), layers)
 
 
 def not_measured(reason: str) -> Parity:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -201,15 +201,31 @@ def _per_cent(hits: np.ndarray) -> float:
     return 100 * int(hits.sum()) / len(hits)
 
 
-def against_published(found: Accuracy, published: Sequence[Mapping[str, Any]]) -> list[str]:
+class Published(Protocol):
+    """An accuracy that somebody published, in per cent, and how it was measured."""
+
+    top1: float | None
+    top5: float | None
+    loss: float | None
+    protocol: str
+    source: str
+    comparable: bool
+
+
+def against_published(found: Accuracy, published: Sequence[Published]) -> list[str]:
     """A line for each published number: what it was, how it was measured, how far we are."""
     lines = []
     for item in published:
+        numbers = (
+            ("top1", item.top1, found.top1),
+            ("top5", item.top5, found.top5),
+            ("loss", item.loss, found.loss),
+        )
         parts = [
-            f"{name} {item[name]:g} ({getattr(found, name) - item[name]:+.2f})"
-            for name in ("top1", "top5", "loss")
-            if item.get(name) is not None
+            f"{name} {theirs:g} ({ours - theirs:+.2f})"
+            for name, theirs, ours in numbers
+            if theirs is not None
         ]
-        kind = "same protocol" if item.get("comparable") else "another protocol"
-        lines.append(f"published {', '.join(parts)}: {item['protocol']} [{item['source']}; {kind}]")
+        kind = "same protocol" if item.comparable else "another protocol"
+        lines.append(f"published {', '.join(parts)}: {item.protocol} [{item.source}; {kind}]")
     return lines

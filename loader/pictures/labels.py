@@ -1,17 +1,11 @@
-"""Names of classes, from the catalog or from a file with one a line."""
+"""Names of classes, from a file with one a line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from decant.loader.errors import BadInput
-
-if TYPE_CHECKING:
-    from decant.loader.catalog.models import Catalog
-    from decant.loader.progress import Progress
 
 
 def read(path: Path) -> list[str]:
@@ -31,16 +25,3 @@ def _clean(line: str) -> str:
     """Without the synset's number in front, or the class's own behind."""
     line = re.sub(r"^n\d{8} ", "", line.strip())
     return re.sub(r"^/[a-z0-9]/(.*?)(?:[ ,;]\d+)?$", r"\1", line)
-
-
-def of_artifact(manifest: Mapping[str, Any], models: Catalog, progress: Progress) -> list[str]:
-    """What the manifest names, or the catalog's file, fetched; [] where there is none."""
-    from decant.loader.catalog.fetch import fetch
-
-    found = manifest["labels"] or {}
-    if found.get("names"):
-        return list(found["names"])
-    entry = models.models.get(manifest["model"] or "")
-    if entry is None or entry.labels is None or entry.labels.source is None:
-        return []
-    return read(fetch(entry, entry.labels.source, "labels", models, progress))

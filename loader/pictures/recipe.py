@@ -1,4 +1,4 @@
-"""How a net's pictures are prepared: the recipe of manifest.json, applied to pictures.
+"""How a net's pictures are prepared: a recipe, recovered from a definition and applied to pictures.
 
 data_transformer.cpp: (x - mean) * scale, mean first, and a mean image at the crop's own position in the
 picture; at TEST the crop is the centre, begun at (size - crop) / 2 in whole numbers.
@@ -7,7 +7,7 @@ picture; at TEST the crop is the centre, begun at (size - crop) / 2 in whole num
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,22 +69,6 @@ class Recipe:
             "crop": self.crop,
             **({"mean_image": MEAN_IMAGE} if self.mean_image is not None else {}),
         }
-
-
-def from_manifest(manifest: Mapping[str, Any], folder: Path) -> Recipe | None:
-    """The artifact's recipe; None where it is not known."""
-    found = manifest["preprocessing"]
-    if found is None:
-        return None
-    image = np.load(folder / MEAN_IMAGE, allow_pickle=False) if found.get("mean_image") else None
-    return Recipe(
-        str(found["channel_order"]),
-        tuple(float(value) for value in found["mean"]),
-        float(found["scale"]),
-        (int(found["resize"][0]), int(found["resize"][1])),
-        found["crop"],
-        image,
-    )
 
 
 def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None, list[str]]:

@@ -14,6 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from decant.loader.artifact.records import TopRecord
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -65,25 +67,25 @@ def _png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def error_over_depth(rows: Sequence[dict[str, Any]]) -> Picture:
+def error_over_depth(rows: Sequence[TopRecord]) -> Picture:
     """Caffe's and torch's distance from float64, and theirs from each other, layer by layer."""
     figure, (axes,) = _figure(8, 3.2, paper="white")
     x = np.arange(1, len(rows) + 1)
-    for key, label, mark in (
-        ("caffe_float64", "Caffe from float64", "s"),
-        ("torch_float64", "PyTorch from float64", "o"),
-        ("error", "PyTorch from Caffe", "."),
+    for distances, label, mark in (
+        ([row.caffe_float64 for row in rows], "Caffe from float64", "s"),
+        ([row.torch_float64 for row in rows], "PyTorch from float64", "o"),
+        ([row.error for row in rows], "PyTorch from Caffe", "."),
     ):
-        values = [max(row[key], 1e-12) if row[key] is not None else np.nan for row in rows]
+        values = [np.nan if value is None else max(value, 1e-12) for value in distances]
         axes.plot(x, values, mark, label=label, markersize=3.5, alpha=0.8)
-    axes.plot(x, [row["bound"] for row in rows], "-", color="0.4", lw=1, label="bound")
+    axes.plot(x, [row.bound for row in rows], "-", color="0.4", lw=1, label="bound")
     axes.set_yscale("log")
     axes.set_xlim(0.5, len(rows) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("number in the table, in order of execution")
     axes.set_ylabel("largest error / largest value")
     axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    worst = max((row["error"] or 0 for row in rows), default=0)
+    worst = max((row.error or 0 for row in rows), default=0)
     alt = f"Errors of {len(rows)} layers on a logarithmic axis; the largest is {worst:.1e}"
     return Picture("parity", "Error over depth", alt, _png(figure), plot=True)
 

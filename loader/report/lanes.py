@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+
+from decant.loader.artifact.manifest import NetLayer
 
 ROW, LANE, RADIUS = 22, 14, 4
 # all lanes together: more of them stand closer, so that a phone has room for the names
 GUTTER = 112
 
 
-def svg(layers: Sequence[dict[str, Any]]) -> str:
-    """`layers`: name, type, bottoms, tops, shapes, as manifest.json has them."""
+def svg(layers: Sequence[NetLayer]) -> str:
+    """Of all layers, in order."""
     reads = _reads(layers)
     made, ends = _values(layers, reads)
     lanes, most = _lanes(layers, made, ends)
@@ -33,13 +34,13 @@ def svg(layers: Sequence[dict[str, Any]]) -> str:
     texts = []
     for row, layer in enumerate(layers):
         x, y = own[row], row * ROW + ROW // 2
-        shape = " ".join("x".join(map(str, s)) if s is not None else "?" for s in layer["shapes"])
+        shape = " ".join("x".join(map(str, s)) if s is not None else "?" for s in layer.shapes)
         texts.append(f'<circle cx="{x}" cy="{y}" r="{RADIUS}"/>')
         texts.append(
-            f'<text x="{left + 8}" y="{y + 4}">{escape(layer["name"])} '
-            f'<tspan class="kind">{escape(layer["type"])} {escape(shape)}</tspan></text>'
+            f'<text x="{left + 8}" y="{y + 4}">{escape(layer.name)} '
+            f'<tspan class="kind">{escape(layer.type)} {escape(shape)}</tspan></text>'
         )
-    longest = max((len(layer["name"]) + len(layer["type"]) for layer in layers), default=0)
+    longest = max((len(layer.name) + len(layer.type) for layer in layers), default=0)
     width, height = left + 8 + 8 * (longest + 24), len(layers) * ROW
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
@@ -50,24 +51,22 @@ def svg(layers: Sequence[dict[str, Any]]) -> str:
 Value = tuple[int, int]
 
 
-def _reads(layers: Sequence[dict[str, Any]]) -> list[list[Value]]:
+def _reads(layers: Sequence[NetLayer]) -> list[list[Value]]:
     """The values that each layer reads: a top is a value of its own each time it is made."""
     current: dict[str, Value] = {}
     found = []
     for row, layer in enumerate(layers):
-        found.append([current[blob] for blob in layer["bottoms"] if blob in current])
-        current.update((top, (row, number)) for number, top in enumerate(layer["tops"]))
+        found.append([current[blob] for blob in layer.bottoms if blob in current])
+        current.update((top, (row, number)) for number, top in enumerate(layer.tops))
     return found
 
 
 def _values(
-    layers: Sequence[dict[str, Any]], reads: Sequence[Sequence[Value]]
+    layers: Sequence[NetLayer], reads: Sequence[Sequence[Value]]
 ) -> tuple[dict[Value, int], dict[Value, int]]:
     """Where each value is made, and where it is read last."""
     made = {
-        (row, number): row
-        for row, layer in enumerate(layers)
-        for number in range(len(layer["tops"]))
+        (row, number): row for row, layer in enumerate(layers) for number in range(len(layer.tops))
     }
     ends = dict(made)
     for row, values in enumerate(reads):
@@ -76,7 +75,7 @@ def _values(
 
 
 def _lanes(
-    layers: Sequence[dict[str, Any]], made: dict[Value, int], ends: dict[Value, int]
+    layers: Sequence[NetLayer], made: dict[Value, int], ends: dict[Value, int]
 ) -> tuple[dict[Value, int], int]:
     """Lanes are handed on where a value ends; how many there are."""
     free: list[int] = []

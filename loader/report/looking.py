@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,8 @@ from torch import nn
 
 from decant.dumper.dumpfile import Dump
 from decant.loader.artifact import bundle
+from decant.loader.artifact.manifest import Manifest
+from decant.loader.artifact.records import ParityRecord
 from decant.loader.definition.naming import unique
 from decant.loader.layers import layer_type
 from decant.loader.layers.layer_type import Weight
@@ -54,11 +55,14 @@ def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> 
     Raises ArtifactMissing or IntegrityError as reading one does.
     """
     manifest = bundle.read_manifest(folder)
-    build, parity = (bundle.read_record(folder, name) for name in bundle.VOLATILE)
-    parity = parity or {"status": "not measured", "reason": "parity.json did not come along"}
+    manifest.require("net")
+    build = bundle.read_build(folder)
+    parity = bundle.read_parity(folder) or ParityRecord(
+        status="not measured", reason="parity.json did not come along"
+    )
     sections = []
-    if parity.get("layers"):
-        plot = figures.error_over_depth(parity["layers"])
+    if parity.layers:
+        plot = figures.error_over_depth(parity.layers)
         sections.append(Section("Error over depth", [plot]))
     sections += _sections(folder, net, manifest, seen, dump)
     pictures = [picture for section in sections for picture in section.pictures]
@@ -68,15 +72,15 @@ def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> 
 def _sections(
     folder: Path,
     net: nn.Module,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     seen: Seen | None,
     dump: Dump | None,
 ) -> list[Section]:
-    names = [layer["name"] for layer in manifest["net"] if _has_kernels(layer["type"])]
+    names = [layer.name for layer in manifest.net if _has_kernels(layer.type)]
     sections = []
     on_picture = None
     if seen is not None:
-        on_picture = _activations(net, [filled(seen.prepared, manifest["batch"])])
+        on_picture = _activations(net, [filled(seen.prepared, manifest.batch)])
         sections.append(_sight(seen, names, on_picture))
     sections.append(_filters(folder, manifest, names))
     sections.append(_maps(net, manifest, names, dump, on_picture))
@@ -100,16 +104,18 @@ def _sight(seen: Seen, names: Sequence[str], ours: Mapping[str, np.ndarray]) -> 
     return section
 
 
-def _filters(folder: Path, manifest: Mapping[str, Any], names: Sequence[str]) -> Section:
+def _filters(folder: Path, manifest: Manifest, names: Sequence[str]) -> Section:
     """Kernels of the first convolutions, in RGB where the net's own order is BGR."""
     from safetensors import safe_open
 
-    recipe = manifest["preprocessing"]
-    bgr = bool(recipe) and recipe["channel_order"] == "BGR"
+    recipe = manifest.preprocessing
+    bgr = recipe is not None and recipe.channel_order == "BGR"
     keys = {
-        source["layer"]: key
-        for key, source in sorted(manifest["parameters"].items(), reverse=True)
-        if source["blob"] == 0
+        source.layer: key
+        for key, source in sorted(
+            manifest.parameters.items(), key=lambda item: item[0], reverse=True
+        )
+        if source.blob == 0
     }
     section = Section("Kernels", note="The first convolutions; grey is zero.")
     with safe_open(folder / "model.safetensors", "numpy") as file:
@@ -122,7 +128,7 @@ def _filters(folder: Path, manifest: Mapping[str, Any], names: Sequence[str]) ->
 
 def _maps(
     net: nn.Module,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     names: Sequence[str],
     dump: Dump | None,
     on_picture: Mapping[str, np.ndarray] | None,
@@ -130,7 +136,7 @@ def _maps(
     """The first, the middle and the last convolution, beside Caffe's where the dump has it."""
     caffe = {}
     if dump is not None:
-        inputs = [np.array(dump.probe[item["blob"]]) for item in manifest["inputs"]]
+        inputs = [np.array(dump.probe[item.blob]) for item in manifest.inputs]
         unnamed = unique(layer.name for layer in dump.layers)
         caffe = {
             name: np.asarray(layer.activations[0])

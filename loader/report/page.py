@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from decant.loader.artifact.manifest import Manifest
+from decant.loader.artifact.records import Build, ParityRecord, TopRecord
 from decant.loader.report import lanes
 from decant.loader.report.figures import Picture
 
@@ -29,12 +31,12 @@ class Section:
 
 
 def render(
-    manifest: Mapping[str, Any],
-    build: Mapping[str, Any],
-    parity: Mapping[str, Any],
+    manifest: Manifest,
+    build: Build | None,
+    parity: ParityRecord,
     sections: Sequence[Section],
 ) -> str:
-    """The page. The three mappings are manifest.json, build.json and parity.json."""
+    """The page, from what the artifact's JSON files say."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -47,37 +49,30 @@ def render(
         manifest=manifest,
         build=build,
         parity=parity,
-        rows=parity.get("layers", []),
-        counts=_counts(parity.get("layers", [])),
+        rows=parity.layers,
+        counts=_counts(parity.layers),
         # every name in it is escaped where the SVG is made
-        graph=Markup(lanes.svg(manifest["net"])),
+        graph=Markup(lanes.svg(manifest.net)),
         sections=sections,
         phone=PHONE,
-        parameters=sum(_size(tensor["shape"]) for tensor in manifest["tensors"]),
+        parameters=sum(math.prod(tensor.shape) for tensor in manifest.tensors),
     )
 
 
-def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _counts(rows: Sequence[TopRecord]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows:
-        found[row["verdict"]] = found.get(row["verdict"], 0) + 1
+        found[row.verdict] = found.get(row.verdict, 0) + 1
     return found
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size
 
 
 def _error(value: float | None) -> str:
     return "" if value is None else f"{value:.1e}"
 
 
-def _share(row: Mapping[str, Any]) -> str:
+def _share(row: TopRecord) -> str:
     """The error in parts of its bound; "" where there is none."""
-    return "" if row["error"] is None else f"{row['error'] / row['bound']:.1%}"
+    return "" if row.error is None else f"{row.error / row.bound:.1%}"
 
 
 def _code(text: str) -> Markup:

@@ -285,10 +285,11 @@ def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
 
 
 def test_many_lanes_leave_room_for_the_names() -> None:
+    from decant.loader.artifact.manifest import NetLayer
     from decant.loader.report.lanes import GUTTER, svg
 
-    def row(name: str, bottoms: list[str]) -> dict[str, object]:
-        return {"name": name, "type": "x", "bottoms": bottoms, "tops": [name], "shapes": [[1]]}
+    def row(name: str, bottoms: list[str]) -> NetLayer:
+        return NetLayer(name=name, type="x", bottoms=tuple(bottoms), tops=(name,), shapes=((1,),))
 
     names = [f"n{number}" for number in range(50)]
     layers = [row("data", []), *(row(name, ["data"]) for name in names), row("all", names)]

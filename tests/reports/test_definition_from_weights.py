@@ -93,7 +93,8 @@ def test_a_file_converts_by_itself(tmp_path: Path) -> None:
     # what real Caffe is asked about later does not depend on the cache
     build = json.loads((folder / "build.json").read_text())
     Path(build["prototxt"]).unlink()
-    assert caffe_files(folder, manifest, load_catalog(), SILENT).prototxt == folder / "net.prototxt"
+    files = caffe_files(folder, bundle.read_manifest(folder), load_catalog(), SILENT)
+    assert files.prototxt == folder / "net.prototxt"
     # and with the prototxt given, the artifact does not have it
     (tmp_path / "net.prototxt").write_text(
         (folder / "net.prototxt").read_text().removeprefix(INSIDE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from decant.loader.artifact.manifest import Manifest
 from decant.loader.errors import UsageError
 from decant.stages.answers import ends_in, last_function, refuse_no_classifier
+from tests.helpers import artifacts
 
 NET = [("Convolution", ["data"], ["c"]), ("InnerProduct", ["c"], ["fc"])]
 AUX = [("InnerProduct", ["c"], ["aux"]), ("Silence", ["aux"], [])]
@@ -32,19 +32,18 @@ def test_the_last_function_of_the_answer(
     assert last_function([*NET, *rest], blob) == kind
 
 
-def manifest(*layers: tuple[str, str, str, list[int]], left_out: str = "") -> dict[str, Any]:
+def manifest(*layers: tuple[str, str, str, list[int]], left_out: str = "") -> Manifest:
     """Of a chain: (type, bottom, top, the top's shape)."""
     net = [
         {"name": f"l{at}", "type": kind, "bottoms": [bottom], "tops": [top], "shapes": [shape]}
         for at, (kind, bottom, top, shape) in enumerate(layers)
     ]
-    return {
-        "name": "net",
-        "inputs": [{"blob": "data", "shape": [4, 3, 8, 8]}],
-        "outputs": [{"blob": layers[-1][2]}],
-        "net": net,
-        "left_out": {item["name"]: "" for item in net if item["type"] == left_out},
-    }
+    return artifacts.manifest(
+        inputs=[{"blob": "data", "shape": [4, 3, 8, 8]}],
+        outputs=[{"blob": layers[-1][2], "layer": net[-1]["name"], "type": layers[-1][0]}],
+        net=net,
+        left_out={item["name"]: "" for item in net if item["type"] == left_out},
+    )
 
 
 FC = ("InnerProduct", "data", "fc", [4, 10])

@@ -17,6 +17,7 @@ from torch import nn
 from decant.dumper import dumpfile
 from decant.dumper.dumpfile import Dump
 from decant.loader.artifact import bundle, safetensors_file
+from decant.loader.artifact.manifest import Description
 from decant.loader.errors import ArtifactMissing, BadInput, IntegrityError, MappingError, UsageError
 from decant.loader.layers.rule import same_shape
 from decant.loader.parity import measuring
@@ -24,6 +25,7 @@ from decant.loader.parity.verdict import Parity
 from decant.loader.source.mapping import map_parameters
 from decant.loader.source.tracing import CaffeMap
 from decant.loader.zoo import build
+from tests.helpers.artifacts import manifest
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
@@ -156,7 +158,7 @@ def write(folder: Path, **changes: object) -> Path:
     values: dict[str, object] = {
         "tensors": tensors(),
         "source": "x = 1\n",
-        "manifest": {"format": bundle.FORMAT, "name": "x", "preprocessing": None},
+        "manifest": Description(**dict(manifest(name="x"))),
         "build": {"when": "now"},
         "parity": {"status": "not measured", "reason": "test"},
     }
@@ -170,7 +172,7 @@ def test_an_artifact_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write(folder, parity={"error": float("nan")})
     assert (folder / "SHA256SUMS").read_text() == before
-    assert bundle.verify(folder)["name"] == "x"
+    assert bundle.verify(folder).name == "x"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 

@@ -14,10 +14,10 @@ from tests.helpers import encode_caffemodel as encode
 from tests.helpers.in_caffe import SCRIPTS
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, params, random
-from tests.loader.definition import test_stock_bytes as test_stock_bytes
-from tests.loader.weights import test_nvcaffe_raw as raw
 from tests.reports import test_fillers
+from tests.reports import test_fork_fields as test_stock_bytes
 from tests.reports import test_nvcaffe_batch_norm as bn
+from tests.reports import test_nvcaffe_raw as raw
 from tests.reports import test_refusals as engines_weights
 
 FOUR = inputs_text({"data": (2, 4, 6, 6)})

@@ -23,7 +23,7 @@ from decant.loader.layers.layer_type import CAFFE, LayerType, Parameters
 from decant.loader.plan.deploy import deploy
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PLUGIN, RULE, RECORD = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs/adding-a-layer.md").read_text(), re.DOTALL
 )

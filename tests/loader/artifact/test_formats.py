@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.artifact.records import ParityRecord
 from decant.loader.definition.reading import Reading
 from decant.loader.errors import IntegrityError
+from decant.loader.parity.verdict import LayerParity, Parity, not_measured
 from tests.helpers.artifacts import write_lenet
 
 WRITTEN = Path(__file__).with_name("formats")
@@ -165,3 +167,22 @@ def test_a_record_of_parity_of_the_first_version(tmp_path: Path) -> None:
         bundle.read_parity(tmp_path)
     assert any("layers: 0: layer" in line for line in caught.value.details)
     assert bundle.read_build(tmp_path) is None
+
+
+def test_a_record_of_parity_is_read_as_it_was_found(tmp_path: Path) -> None:
+    """Not by ==: what was not computed is NaN."""
+    found = Parity(
+        "failed",
+        device="cpu",
+        layers=[
+            LayerParity("a", "ReLU", "passed", "a", error=1e-7, isolated=0.0, cosine=1.0),
+            LayerParity("b", "Softmax", "failed", "b", error=math.inf, reason="inf in one only"),
+        ],
+    )
+    for each in (found, not_measured("--no-parity")):
+        (tmp_path / "parity.json").write_text(json.dumps(each.to_json()))
+        record = bundle.read_parity(tmp_path)
+        assert record is not None
+        again = record.parity()
+        assert again.to_json() == each.to_json()
+        assert all(math.isnan(layer.max_abs) for layer in again.layers)

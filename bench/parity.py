@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from decant.dumper import dumpfile
@@ -16,9 +17,11 @@ from decant.dumper.dumpfile import Dump
 from decant.engines.caffe import dump
 from decant.engines.job import Job
 from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.recording import activations
 from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import EngineError
 from decant.loader.parity import measuring
+from decant.loader.parity.running import ROUNDING
 from decant.loader.parity.verdict import Parity
 from decant.loader.plan.probe import make_probe
 from decant.loader.progress import SILENT
@@ -65,15 +68,22 @@ def run() -> dict[str, str]:
 
 
 def _verdicts() -> dict[str, str]:
-    right, kinds, missed, named = Counter[str](), Counter[str](), [], 0
+    right, kinds, missed, named, unseen = Counter[str](), Counter[str](), [], 0, 0
     refused, undecided = [], []
     for at, (name, made) in enumerate(_dumped(NETS)):
-        found = _measured(made, convert(made, None, "net"))
+        conversion = convert(made, None, "net")
+        found = _measured(made, conversion)
         right[found.status] += 1
         refused += [name] * (found.status == "failed")
         undecided += [name] * any(x.verdict == "ill-conditioned" for x in found.layers)
         for mistake in planted(made, at) if at % PLANTED == 0 else ():
             found = _measured(made, mistake.conversion)
+            if (
+                found.status != "failed"
+                and _effect(made, conversion, mistake.conversion) < ROUNDING
+            ):
+                unseen += 1
+                continue
             kinds[mistake.kind] += 1
             missed += [f"{name}: {mistake}"] * (found.status != "failed")
             named += found.first_failure is not None and found.first_failure.layer in mistake.layers
@@ -82,12 +92,37 @@ def _verdicts() -> dict[str, str]:
         "right nets refused": f"{len(refused)} of {sum(right.values())} {refused or ''}",
         "of them with ill-conditioned layers": f"{len(undecided)}",
         "planted mistakes passed": f"{len(missed)} of {total}, of {len(kinds)} kinds {missed or ''}",
+        "planted beside them, without an effect": f"{unseen}",
         "guilty layer named first": f"{named} of {total}",
     }
 
 
 def _measured(made: Dump, conversion: Conversion) -> Parity:
     return measuring.measure(made, conversion.build(), conversion.caffe_map())
+
+
+def _effect(made: Dump, right: Conversion, wrong: Conversion) -> float:
+    """The most that a mistake moves a value, in float64, as a part of its layer's largest.
+
+    Where it is less than a rounding, as behind values that died on the way, the probe cannot show it.
+    """
+    one, other = (_exact(made, conversion) for conversion in (right, wrong))
+    moved = [0.0]
+    for name, tops in one.items():
+        for mine, theirs in zip(tops, other.get(name, ()), strict=False):
+            if mine.shape != theirs.shape:
+                return 1.0
+            largest = float(mine.abs().max())
+            moved.append(float((mine - theirs).abs().max()) / (largest or 1.0))
+    return max(moved)
+
+
+def _exact(made: Dump, conversion: Conversion) -> dict[str, list[torch.Tensor]]:
+    module = conversion.build().double()
+    module.__dict__["caffe_map"] = conversion.caffe_map()
+    probe = {blob: torch.from_numpy(np.array(x)).double() for blob, x in made.probe.items()}
+    found = activations(module, probe)
+    return {name: top if isinstance(top, list) else [top] for name, top in found.items()}
 
 
 def _dumped(count: int, batch: int = 1) -> Iterator[tuple[str, Dump]]:

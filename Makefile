@@ -47,7 +47,7 @@ convert: $(VENV)/.ready ## convert a model: MODEL=googlenet_places365 [GPU=1] [E
 validate: $(VENV)/.ready ## check artifacts again: [MODEL=...] [DATA=folder of labelled pictures] [GPU=1] [ENGINE=caffe]
 	@$(RUN) validate $(call quoted,$(MODEL)) $(call option,--data,$(DATA)) $(ENGINE_FLAG) $(GPU_FLAG) $(OUT_FLAG) $(ARGS)
 
-artifacts: $(VENV)/.ready ## convert every model whose weights can be had, and write SHA256SUMS
+artifacts: $(VENV)/.ready ## convert every model whose weights can be downloaded, and write SHA256SUMS
 	@$(RUN) artifacts $(ENGINE_FLAG) $(OUT_FLAG) $(ARGS)
 
 image: $(VENV)/.ready ## build the Caffe image: [BASE=image to build on]

@@ -493,7 +493,7 @@ def artifacts(
     catalog: Catalog = None,
     as_json: Json = False,
 ) -> None:
-    """Convert every model whose weights can be had, and write SHA256SUMS.
+    """Convert every model whose weights can be downloaded, and write SHA256SUMS.
 
     Example: decant artifacts --out release
     """

@@ -1,4 +1,4 @@
-"""`artifacts`: every model whose weights can be had, and one list of hashes."""
+"""`artifacts`: every model whose weights can be downloaded, and one list of hashes."""
 
 from __future__ import annotations
 

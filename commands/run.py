@@ -72,7 +72,11 @@ def run(command: Callable[[], Any], as_json: bool) -> int:
             return _fail(as_json, UsageError.code, message, [])
         traceback.print_exc()
         return _fail(
-            as_json, BUG, f"{type(error).__name__}: {error}; this is a fault of Decant", []
+            as_json,
+            BUG,
+            f"{type(error).__name__}: {error}; this is a bug in Decant; please report it with the "
+            "command and the traceback",
+            [],
         )
     return 0
 

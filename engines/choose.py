@@ -1,4 +1,4 @@
-"""Which engine: real Caffe wherever it can be had."""
+"""Which engine: real Caffe wherever it is available."""
 
 from __future__ import annotations
 

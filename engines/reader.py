@@ -164,7 +164,7 @@ def assemble(
         wrong += _different_copies(layers)
         strange = _not_finite(layers) if finite else []
         if strange and not wrong and not strangers:
-            raise BadInput(f"{job.caffemodel}: {strange[0]}; take another snapshot", strange)
+            raise BadInput(f"{job.caffemodel}: {strange[0]}; use another checkpoint", strange)
         wrong += strange
     refuse(job.caffemodel or job.prototxt, wrong, strangers)
     return layers

@@ -227,7 +227,7 @@ def examine(
 
 
 def _picture(inputs: Mapping[str, Shape]) -> Shape:
-    """(C, H, W) of the only input; () where there are others, or it is no picture."""
+    """(C, H, W) of the only input; () where there are others, or it is not a picture."""
     shapes = list(inputs.values())
     return shapes[0][1:] if len(shapes) == 1 and len(shapes[0]) == 4 else ()
 

@@ -152,7 +152,7 @@ def probabilities(answers: np.ndarray, kind: str, name: str) -> np.ndarray:
     """
     answers = answers.reshape(len(answers), -1)
     if not np.isfinite(answers).all():
-        raise UsageError(f"{name}: its answer to this picture holds values that are no numbers")
+        raise UsageError(f"{name}: its answer to this picture holds NaN or infinity")
     if kind in ("Softmax", "Sigmoid"):
         return answers
     powers = np.exp(answers - answers.max(1, keepdims=True))

@@ -113,7 +113,7 @@ def _answer(
 def open_classifier(
     model: str, mean: str | None, labels: Path | None, models: Catalog, progress: Progress
 ) -> Classifier:
-    """The artifact called `model`; raises NoClassifier where it is no classifier of pictures."""
+    """The artifact called `model`; raises NoClassifier where it is not a classifier of pictures."""
     from decant.loader.artifact import bundle
     from decant.loader.artifact.bundle import folder_of
     from decant.loader.artifact.pictures import class_names

@@ -78,7 +78,7 @@ def _unreachable(error: BaseException) -> str:
             "--engine reader needs none"
         )
     return (
-        f"what answers at DOCKER_HOST={where} is no Docker engine that we can talk to "
+        f"what answers at DOCKER_HOST={where} is not a Docker engine that we can talk to "
         f"({_first_line(str(cause))}): set DOCKER_HOST, or use --engine reader"
     )
 

@@ -163,7 +163,7 @@ def sweep(client: docker.DockerClient) -> None:
         for item in items:
             labels = item.labels if hasattr(item, "labels") else item.attrs.get("Labels")
             until = str((labels or {}).get(LABEL, ""))
-            # a label that is no time is not ours to judge
+            # a label that is not a time is not ours to judge
             if not until.isdigit() or int(until) > time.time():
                 continue
             try:

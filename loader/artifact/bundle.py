@@ -90,10 +90,10 @@ def refuse_place(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         there = folder
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"--out: {there} is no folder that can be written; choose another")
+        raise UsageError(f"--out: {there} is not a folder that can be written; choose another")
     if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
         raise UsageError(
-            f"{folder} is no artifact and is not empty: choose another --out or --name"
+            f"{folder} is not an artifact and is not empty: choose another --out or --name"
         )
 
 

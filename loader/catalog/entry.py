@@ -20,7 +20,7 @@ from decant.loader.errors import CatalogError, UsageError
 
 WIDTH = 120
 INDENT = 2
-# what needs no quotes, in braces neither, and is no truth value
+# what needs no quotes, in braces neither, and is not a truth value
 PLAIN = re.compile(r"(?!(?:true|false|null)$)[a-z_][a-z0-9_./-]*", re.IGNORECASE)
 
 Entry = Mapping[str, Any]

@@ -95,7 +95,7 @@ def _get(
 
 
 def _with_lock(error: FetchError, catalog: Catalog) -> FetchError:
-    """What was expected is no publisher's word but what came first."""
+    """What was expected is not a publisher's word but what came first."""
     lock = lockfile.path_for(catalog.path).name
     return FetchError(
         f"{error.message} ({lock} has what was first downloaded; if the publisher changed the file "
@@ -162,7 +162,7 @@ def _mismatch(path: Path, source: Source) -> str:
 def _local(path: Path, source: Source, name: str, what: str) -> Path:
     if not path.is_file():
         raise BadInput(
-            f"{path}: the {what} of {name} is not there; put it back, or mend the catalog"
+            f"{path}: the {what} of {name} is not there; put it back, or fix the catalog"
         )
     wrong = _mismatch(path, source)
     if wrong:
@@ -235,7 +235,7 @@ def _download_any(
             tried.append(f"{url}: {error}")
     option = next((word for word in ("caffemodel", "prototxt") if word in what), "")
     advice = f"; download it by hand and give --{option} FILE" if option else "; try again later"
-    raise FetchError(f"{name}: the {what} cannot be had: {tried[0]}{advice}", tried)
+    raise FetchError(f"{name}: the {what} could not be downloaded: {tried[0]}{advice}", tried)
 
 
 def _copy(url: str, catalog: Catalog, part: Path) -> None:

@@ -61,7 +61,7 @@ def _layer(layer: Message, reading: Reading, notes: list[str]) -> Message:
 def _stripped(message: Message, kind: str, computes: bool, notes: list[str]) -> Message:
     """Without the fields that choose an implementation or steer training, at any depth.
 
-    `computes`: the layer is no data layer, whose pictures are prepared as transform_param says.
+    `computes`: the layer is not a data layer, whose pictures are prepared as transform_param says.
     """
     kept = []
     for item in message.fields:

@@ -42,7 +42,7 @@ SHOWN_BYTES = 16
 
 
 def definition_of(path: Path) -> str:
-    """The prototxt. Raises BadInput for a file that holds none, or is no caffemodel."""
+    """The prototxt. Raises BadInput for a file that holds none, or is not a caffemodel."""
     nothing = "holds weights and no definition (no layer has a bottom); give --prototxt FILE"
     nothing = f"{path}: {nothing}"
     try:

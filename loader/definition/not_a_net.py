@@ -17,7 +17,7 @@ _NETS = ("net", "train_net", "test_net")
 
 
 def refuse_other_file(path: Path, data: bytes) -> None:
-    """Raise BadInput for what is no text, or a text of another kind, from `data`, all of the file."""
+    """Raise BadInput for what is not a text, or a text of another kind, from `data`, all of the file."""
     if not data.strip():
         raise BadInput(
             f"{path}: the file is empty: no layers; give the net's definition (a prototxt)"

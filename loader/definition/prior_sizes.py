@@ -19,7 +19,7 @@ NAMES = ("min_size", "max_size")
 
 
 def notes(layers: Sequence[Layer], reading: Reading) -> list[str]:
-    """One line where a size is no whole number; [] where both readings are one."""
+    """One line where a size is not a whole number; [] where both readings are one."""
     found = [
         f"{', '.join(sizes)} ({layer.name!r}, line {layer.line})"
         for layer in layers
@@ -41,7 +41,7 @@ def _not_whole(param: Message) -> list[str]:
 
 
 def _is_whole(text: str) -> bool:
-    """Also what is no number: the layer's rule refuses that."""
+    """Also what is not a number: the layer's rule refuses that."""
     try:
         return float(text.lower().removesuffix("f")).is_integer()
     except ValueError:

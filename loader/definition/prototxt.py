@@ -119,7 +119,7 @@ def integer(text: str) -> int:
         return sign * int(digits, 8)
     if re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]{1,20}", digits):
         return sign * int(digits, 0)
-    raise ValueError(f"{text!r} is no whole number")
+    raise ValueError(f"{text!r} is not a whole number")
 
 
 def number(text: str) -> float:
@@ -156,10 +156,12 @@ def _strange(text: str) -> str:
     """What is wrong where no token begins."""
     if not text[0].isascii():
         name = unicodedata.name(text[0], "no character of Unicode")
-        return f"{text[0]!r} (U+{ord(text[0]):04X}, {name}) outside of quotes is no prototxt syntax"
+        return (
+            f"{text[0]!r} (U+{ord(text[0]):04X}, {name}) outside of quotes is not prototxt syntax"
+        )
     if text[0] in "\"'":
         return f"{text!r}: the quotes are not closed in this line: no prototxt syntax"
-    return f"{text!r} is no prototxt syntax"
+    return f"{text!r} is not prototxt syntax"
 
 
 def _unquote(token: _Token, file: str) -> str:

@@ -1,6 +1,6 @@
 """RPN_*: what py-faster-rcnn's ProposalLayer takes from its configuration, and not from the definition.
 
-Source: py-faster-rcnn's fast_rcnn/config.py, cfg.TEST. A count of 0 is no limit.
+Source: py-faster-rcnn's fast_rcnn/config.py, cfg.TEST. A count of 0 means no limit.
 """
 
 from __future__ import annotations

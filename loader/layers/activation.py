@@ -59,19 +59,19 @@ def elu(site: Site) -> Written:
 
 
 def sigmoid(site: Site) -> Written:
-    """Plain."""
+    """1 / (1 + exp(-x))."""
     site.param("sigmoid_param")
     return _module(site, "nn.Sigmoid()")
 
 
 def tanh(site: Site) -> Written:
-    """Plain."""
+    """tanh(x)."""
     site.param("tanh_param")
     return _module(site, "nn.Tanh()")
 
 
 def absval(site: Site) -> Written:
-    """Plain."""
+    """|x|."""
     return _expression(site, "{0}.abs()")
 
 
@@ -103,7 +103,7 @@ def power(site: Site) -> Written:
         except ArithmeticError:
             value = math.inf
         if isinstance(value, complex) or not abs(value) <= LARGEST:
-            raise Refused(f"power {exponent:g} of the constant {shift:g} is no finite number")
+            raise Refused(f"power {exponent:g} of the constant {shift:g} is not a finite number")
         return _expression(site, f"torch.full_like({{0}}, {value!r})")
     line = _line(param, "{0}")
     if exponent == 1:
@@ -240,5 +240,5 @@ def selu(site: Site) -> Written:
 
 
 def sin(site: Site) -> Written:
-    """Plain."""
+    """sin(x)."""
     return _expression(site, "torch.sin({0})")

@@ -69,7 +69,7 @@ def _param_str(site: Site, known: Sequence[str]) -> dict[str, Any]:
     try:
         found = yaml.load(text, _Yaml)  # noqa: S506 - of SafeLoader
     except (yaml.YAMLError, ValueError) as error:
-        raise Refused(f"param_str {text!r} is no YAML: {str(error).splitlines()[0]}") from None
+        raise Refused(f"param_str {text!r} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(found, dict):
         raise Refused(f"param_str {text!r}; expected 'feat_stride': 16")
     for name in found:
@@ -89,7 +89,7 @@ def _numbers(given: dict[str, Any], name: str, default: Sequence[float]) -> list
     """A list of positive numbers."""
     values = given.get(name, default)
     if not isinstance(values, list | tuple) or not values:
-        raise Refused(f"param_str: {name} {values!r} is no list of numbers")
+        raise Refused(f"param_str: {name} {values!r} is not a list of numbers")
     for value in values:
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise Refused(f"param_str: {name} {values!r}")

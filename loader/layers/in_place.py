@@ -13,7 +13,7 @@ def never_in_place(layer: Layer, of: LayerType) -> str:
     """Why this layer's in-place use cannot be converted; "" where there is none, or it is harmless.
 
     The others read their bottom after they have begun to write (Pooling, LRN across channels), or
-    clear it first (Eltwise SUM and MAX): what Caffe makes of that is no layer's formula.
+    clear it first (Eltwise SUM and MAX): what Caffe makes of that is not any layer's formula.
     """
     places = [
         at for at, top in enumerate(layer.tops[: len(layer.bottoms)]) if top == layer.bottoms[at]

@@ -125,7 +125,7 @@ class LayerType:
     dropped: bool = False
     # the type that is left of a loss; the axis is in `message`
     contains: str = ""
-    # the field with which it is no identity at TEST
+    # the field with which it is not an identity at TEST
     identity_without: str = ""
 
     @property

@@ -106,7 +106,7 @@ def batches(
 
     `workers` processes read ahead; the order and the bytes are the same with any number of them.
     Warped to `resize` bilinearly, aspect not kept, then the centre is cut: the protocol of the
-    published numbers that models.yaml marks comparable. Raises BadInput for what is no picture.
+    published numbers that models.yaml marks comparable. Raises BadInput for what is not a picture.
     """
     try:
         for batch in _loader(_Prepared(pictures, recipe), parts, workers):

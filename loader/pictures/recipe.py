@@ -23,7 +23,7 @@ from decant.loader.weights import caffemodel
 
 # how a picture gets its size, for the record: other libraries and modes give other numbers
 RESAMPLING = "bilinear, antialiased when shrinking (Pillow), aspect not kept"
-# what Pillow raises for files that are no pictures, or broken ones
+# what Pillow raises for files that are not pictures, or broken ones
 UNREADABLE = (
     OSError,
     ValueError,
@@ -98,7 +98,7 @@ def recover(net: Net, channels: int, beside: Path | None) -> tuple[Recipe | None
             shape = " x ".join(map(str, image.shape))
             return None, [
                 *notes,
-                f"{layer.name}: {path.name} ({shape}) is no mean of its pictures",
+                f"{layer.name}: {path.name} ({shape}) is not a mean of its pictures",
             ]
         mean = tuple(float(value) for value in image.mean((1, 2)))
     resize = _picture_size(layer, image, crop)

@@ -1,7 +1,7 @@
-"""How many pictures a net takes at once: any number, or those that its definition counts on.
+"""How many pictures a net takes at once: any number, or those that its definition depends on.
 
 The first axis of what a recurrent layer reads is time, whose length Caffe settles when it builds the
-net (recurrent_layer.cpp: "input number of timesteps changed"): a net counts on it too.
+net (recurrent_layer.cpp: "input number of timesteps changed"): a net depends on it too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def input_shapes(
     """Each input's shape: `given`, else as declared, None where neither says one.
 
     Of inputs that are not given, the batch is that of the given ones, else one picture; or the
-    declared one, if the net counts on that or picks rows out of it.
+    declared one, if the net depends on that or picks rows out of it.
     """
     declared: dict[str, Shape | None] = {
         name: given.get(name) or shape for name, shape in net.inputs.items()

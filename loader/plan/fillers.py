@@ -69,7 +69,7 @@ def describe(layer: Layer, blobs: int) -> str:
 def _accepted(filler: Message, shape: Shape) -> bool:
     """Whether Caffe fills such a blob at all: it aborts on sparse ones, and on other planes.
 
-    And with a value that is one: an infinity is no weight.
+    And with a value that is one: an infinity is not a weight.
     """
     if filler.integer("sparse", -1) != -1:
         return False

@@ -559,7 +559,7 @@ def _worked_out(
     blobs: Sequence[Sequence[np.ndarray]],
     steps: Sequence[Step],
 ) -> list[tuple[str, str]]:
-    """The same of tensors that are no blobs, but made of shared ones alone: BatchNorm's statistics."""
+    """The same of tensors that are not blobs, but made of shared ones alone: BatchNorm's statistics."""
     shared = owners(net)
     index = {item.name: item.index for item in wired}
     of = {index[name]: step for step in steps for name in (step.layer, *step.fused)}

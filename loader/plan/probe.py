@@ -264,7 +264,7 @@ def _spatial_scale(reading: Reading) -> float:
 
 
 def refuse_unknown(net: Net, names: Mapping[str, object], option: str) -> None:
-    """Raise UsageError where `names`, said with `option`, are no inputs of the net."""
+    """Raise UsageError where `names`, said with `option`, are not inputs of the net."""
     for name in names:
         if name not in net.inputs:
             near = get_close_matches(name, list(net.inputs), 1)

@@ -80,7 +80,7 @@ def _arrays(net: Net, file: Path) -> dict[str, np.ndarray]:
 
 def _float32(file: Path, name: str, array: np.ndarray | bytes) -> np.ndarray:
     if isinstance(array, bytes):
-        raise BadInput(f"{file}: {name!r} is no array; use numpy.savez")
+        raise BadInput(f"{file}: {name!r} is not an array; use numpy.savez")
     if array.dtype.kind not in "fiub":
         raise BadInput(f"{file}: {name!r} holds {array.dtype}; a probe holds real numbers")
     with np.errstate(over="ignore"):

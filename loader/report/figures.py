@@ -172,7 +172,7 @@ def histogram(name: str, ours: np.ndarray, caffe: np.ndarray | None) -> Picture:
     if ours.size:
         alt += f": {float(ours.min()):.3g} to {float(ours.max()):.3g}"
     if strange:
-        alt += f"; {strange} values are no numbers"
+        alt += f"; {strange} values are NaN or infinity"
     return Picture(f"histogram-{slug(name)}", f"{name}, values", alt, _png(figure), plot=True)
 
 

@@ -58,7 +58,7 @@ def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> 
     manifest.require("net")
     build = bundle.read_build(folder)
     parity = bundle.read_parity(folder) or ParityRecord(
-        status="not measured", reason="parity.json did not come along"
+        status="not measured", reason="parity.json is missing"
     )
     sections = []
     if parity.layers:

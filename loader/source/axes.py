@@ -172,7 +172,7 @@ def _words(shape: Shape, trials: Sequence[tuple[_Trial, Shape | None]]) -> Words
 def _word(size: int, trials: Sequence[tuple[_Trial, int]]) -> str:
     """`N`, `6N`, `TN`, or the number where no letter divides it."""
     changed = [(trial, other) for trial, other in trials if other != size]
-    # how many rows the data leaves is no multiple of how many there were
+    # how many rows the data leaves is not a multiple of how many there were
     changed = [item for item in changed if item[0].letter == ROW][:1] or changed
     letters, count = "", size
     for trial, other in changed:

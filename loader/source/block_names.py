@@ -43,7 +43,7 @@ def caffe_name(unit: Unit) -> str:
 
 
 def labels_of(names: Sequence[Sequence[str]], whole: bool = False) -> list[str]:
-    """What is each instance's own in all of its names (`inception_3a`); [] where that is no rule.
+    """What is each instance's own in all of its names (`inception_3a`); [] where that is not a rule.
 
     `whole`: a word that is cut off at its end is left out (`stage2_L` of `stage2_L1`, `stage2_L2`).
     """

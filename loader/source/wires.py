@@ -87,7 +87,7 @@ class Wires:
         return len(entries) + len(leaving) - 2
 
     def is_block(self, run: Run) -> bool:
-        """Whether the run is one piece, forks or joins, and is no chain of shorter ones."""
+        """Whether the run is one piece, forks or joins, and is not a chain of shorter ones."""
         return self._forks(run) and self.connected(run) and not self._periodic(run)
 
     def _forks(self, run: Run) -> bool:

@@ -167,7 +167,7 @@ def read(path: Path, max_layers: int = MAX_LAYERS) -> Caffemodel:
 
 
 def kind_of(path: Path) -> str:
-    """What a file that is no text is: "a caffemodel", or what it was made by; "" if nobody knows."""
+    """What a file that is not a text is: "a caffemodel", or what it was made by; "" if nobody knows."""
     try:
         read(path)
     except NoWeights:

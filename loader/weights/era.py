@@ -1,4 +1,4 @@
-"""Names from older eras of caffe.proto, and what a file that is no caffemodel looks like."""
+"""Names from older eras of caffe.proto, and what a file that is not a caffemodel looks like."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class _Message:
         )
 
     def text(self, number: int) -> str:
-        """The last such field; "" if it is no printable text."""
+        """The last such field; "" if it is not a printable text."""
         if not self.has(number, BYTES):
             return ""
         _, first, after = self.found[number][-1]

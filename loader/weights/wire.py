@@ -14,7 +14,7 @@ _WIDTH = {FIXED64: 8, FIXED32: 4}
 
 
 class WireError(ValueError):
-    """These bytes are no protobuf message; `position` is the offset in the file."""
+    """These bytes are not a protobuf message; `position` is the offset in the file."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"at byte {position}: {reason}")

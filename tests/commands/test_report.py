@@ -250,7 +250,7 @@ def test_a_page_without_records_and_a_damaged_one(tmp_path: Path) -> None:
     for name in ("build.json", "parity.json"):
         (folder / name).unlink()
     run("report", "lenet_digits", cwd=tmp_path)
-    assert "did not come along" in Page((folder / "report.html").read_text()).text
+    assert "is missing" in Page((folder / "report.html").read_text()).text
     run("validate", "lenet_digits", cwd=tmp_path)
     (folder / "build.json").write_text("[")
     for command in ("report", "validate"):

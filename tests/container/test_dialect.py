@@ -88,7 +88,7 @@ def test_real_caffe_agrees(name: str, tmp_path: Path) -> None:
 
 
 def test_caffe_multiplies_by_what_the_fork_does(tmp_path: Path) -> None:
-    """The Power is no guess: on caffe-fast-rcnn's own formula, in its precisions."""
+    """The Power is not a guess: on caffe-fast-rcnn's own formula, in its precisions."""
     text = HEAD + layer(
         "d", "Dropout", "data", "d", "dropout_param { dropout_ratio: 0.3 scale_train: false }"
     )

@@ -1,4 +1,4 @@
-"""Probes in real Caffe: nets whose inputs are no pictures run, and their parity is one of something."""
+"""Probes in real Caffe: nets whose inputs are not pictures run, and their parity is one of something."""
 
 from __future__ import annotations
 

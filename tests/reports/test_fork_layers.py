@@ -283,7 +283,7 @@ def test_yolo_from_its_maps_to_its_rows(tmp_path: Path) -> None:
 
 
 def test_evaluations_go_as_losses_do(tmp_path: Path) -> None:
-    """What counts hits against labels is no part of the net that is converted."""
+    """What counts hits against labels is not a part of the net that is converted."""
     text = (
         layer("data", "Data", [], ["data", "label"],
               'data_param { source: "nowhere" batch_size: 2 } transform_param { crop_size: 8 }')

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")
 # of the largest value; the two add up in other orders
 TOLERANCE = 1e-4
-# its boxes have sizes that are no whole numbers: SSD's C++ cuts them, OpenCV does not
+# its boxes have sizes that are not whole numbers: SSD's C++ cuts them, OpenCV does not
 OPTIONS = {"plate_ssd": ("--prior-sizes", "exact")}
 
 

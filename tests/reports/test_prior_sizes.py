@@ -1,4 +1,4 @@
-"""PriorBox sizes that are no whole numbers: SSD cuts them, OpenCV does not."""
+"""PriorBox sizes that are not whole numbers: SSD cuts them, OpenCV does not."""
 
 from __future__ import annotations
 

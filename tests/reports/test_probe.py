@@ -1,4 +1,4 @@
-"""Nets that people reported because the probe was no input of theirs; and their neighbours."""
+"""Nets that people reported because the probe was not an input of theirs; and their neighbours."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_first_axis_of_four_may_be_time() -> None:
     for net in nets("lstm4d"):
         probe = make_probe(net)
         assert probe["data"].shape == (3, 2, 4, 1) and probe["cont"].shape == (3, 2)
-        assert np.abs(probe["data"]).max() < 5, "features are no pictures"
+        assert np.abs(probe["data"]).max() < 5, "features are not pictures"
 
 
 def test_markers_are_markers_under_any_name() -> None:

@@ -21,7 +21,7 @@ AUX = [("InnerProduct", ["c"], ["aux"]), ("Silence", ["aux"], [])]
         ([("Softmax", ["fc"], ["fc"])], "fc", "Softmax"),
         ([("Softmax", ["fc"], ["p"]), ("Flatten", ["p"], ["q"]), ("Dropout", ["q"], ["q"])], "q", "Softmax"),
         ([("Softmax", ["fc"], ["p"]), ("Split", ["p"], ["q", "u"])], "q", "Softmax"),
-        # what comes later in the definition, and is no answer
+        # what comes later in the definition, and is not an answer
         ([("Softmax", ["fc"], ["p"]), *AUX], "p", "Softmax"),
         ([("Softmax", ["c"], ["other"])], "fc", "InnerProduct"),
     ],

@@ -30,7 +30,7 @@ def no_engine_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Something that listens, but is no Docker engine, or an old one."""
+    """Something that listens, but is not a Docker engine, or an old one."""
 
     code, body = 200, b""
 

@@ -187,7 +187,7 @@ def test_an_empty_probe_in_a_dump_proves_nothing() -> None:
 def test_a_folder_of_somebodys_files_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is no artifact"):
+    with pytest.raises(UsageError, match="is not an artifact"):
         write(tmp_path / "x")
     assert (tmp_path / "x" / "thesis.txt").read_text() == "mine"
 

@@ -1,4 +1,4 @@
-"""Distances: by hand, at the ends of what floats hold, and where values are no numbers."""
+"""Distances: by hand, at the ends of what floats hold, and for NaN and infinity."""
 
 from __future__ import annotations
 

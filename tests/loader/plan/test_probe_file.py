@@ -109,7 +109,7 @@ def test_an_input_that_the_net_lacks(tmp_path: Path) -> None:
 
 
 def broken(folder: Path) -> dict[str, Path]:
-    """Files that are no NPZ, by what is wrong with them."""
+    """Files that are not NPZ, by what is wrong with them."""
     whole = saved(folder, data=np.ones((1, 3, 8, 8))).read_bytes()
     made = {
         "empty": b"",

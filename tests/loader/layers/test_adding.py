@@ -130,7 +130,7 @@ def test_a_plugin_of_the_type_comes_first(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     factor = weights(tmp_path, IN_PLACE)
-    converted(tmp_path, layer_plugins=["pages_layers:Warp"])
+    converted(tmp_path, plugins=["pages_layers:Warp"])
     monkeypatch.delitem(sys.modules, "pages_layers")
     assert "class Warp(nn.Module):" in (tmp_path / "artifacts/net/model.py").read_text()
     model, _ = load(tmp_path / "artifacts/net")

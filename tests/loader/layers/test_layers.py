@@ -238,7 +238,7 @@ def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
 )
 def test_a_constant_power_that_is_no_number_is_refused(power: str) -> None:
     param = f"power_param {{ scale: 0 {power} }}"
-    assert "no finite number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
+    assert "not a finite number" in refusal(DATA + layer("p", "Power", ["data"], ["out"], param))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.prototxt import Message, lines_of
 from decant.loader.definition.reading import Reading
 from decant.loader.definition.schema import FIELDS
-from tests.helpers.converting import conv, converted, input_layer, layer
+from tests.helpers.converting import alone, conv, converted, input_layer, layer
 from tests.helpers.nets import NETS
 from tests.helpers.structures import STRUCTURES
 from tests.reports.test_phases import ALL_IN_ONE, TRAIN_FILE
@@ -127,6 +127,6 @@ def test_what_caffe_saves_converts_by_itself(image: str, tmp_path: Path) -> None
         (x.name, x.type, x.bottoms, x.tops)
         for x in net_from_text(text, "train", Reading("TRAIN")).layers
     ]
-    converted(tmp_path, prototxt=None, engine="caffe")
+    converted(tmp_path, source=alone(tmp_path), engine="caffe")
     parity = json.loads((tmp_path / "artifacts/net/parity.json").read_text())
     assert parity["status"] == "passed" and image

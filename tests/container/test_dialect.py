@@ -12,6 +12,7 @@ from decant.dumper import dumpfile
 from decant.loader.artifact.conversion import deploy_form
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.stages.inputs import Source
 from tests.helpers.converting import converted, input_layer, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 
@@ -61,11 +62,11 @@ FLOATS = HEAD + "".join(
 )  # fmt: skip
 
 CASES = {
-    "spellings": (SPELLINGS, NOTHING_ASKED, []),
-    "a mark of UTF-8": ("\ufeff" + HEAD + layer("r", "ReLU", "data", "r"), NOTHING_ASKED, []),
-    "old words": (OLD, NOTHING_ASKED, []),
-    "inputs": (INPUTS, NOTHING_ASKED, ["info=1,4"]),
-    "few bits": (FLOATS, Asked(float_weights=True), []),
+    "spellings": (SPELLINGS, NOTHING_ASKED, {}),
+    "a mark of UTF-8": ("\ufeff" + HEAD + layer("r", "ReLU", "data", "r"), NOTHING_ASKED, {}),
+    "old words": (OLD, NOTHING_ASKED, {}),
+    "inputs": (INPUTS, NOTHING_ASKED, {"info": (1, 4)}),
+    "few bits": (FLOATS, Asked(float_weights=True), {}),
 }
 
 
@@ -79,8 +80,8 @@ def test_real_caffe_agrees(name: str, tmp_path: Path) -> None:
     weights = any(blobs)
     if weights:
         write_caffemodel(tmp_path / "net.caffemodel", net, blobs)
-    more = {} if weights else {"caffemodel": None}
-    converted(tmp_path, asked, engine="auto", parity=True, input_shapes=shapes, **more)
+    source = None if weights else Source(prototxt=tmp_path / "net.prototxt", name="net")
+    converted(tmp_path, asked, source, engine="auto", parity=True, shapes=shapes)
     parity = json.loads((tmp_path / "artifacts/net/parity.json").read_text())
     assert parity["status"] == "passed"
     compared = {item["layer"] for item in parity["layers"]}
@@ -93,7 +94,9 @@ def test_caffe_multiplies_by_what_the_fork_does(tmp_path: Path) -> None:
         "d", "Dropout", "data", "d", "dropout_param { dropout_ratio: 0.3 scale_train: false }"
     )
     (tmp_path / "net.prototxt").write_text(text)
-    converted(tmp_path, engine="caffe", caffemodel=None)
+    converted(
+        tmp_path, source=Source(prototxt=tmp_path / "net.prototxt", name="net"), engine="caffe"
+    )
     build = json.loads((tmp_path / "artifacts/net/build.json").read_text())
     dump = dumpfile.read(
         Path(next(str(value) for value in _strings(build) if str(value).endswith("dump.h5")))

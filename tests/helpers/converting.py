@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ def converted(
     folder: Path, asked: Asked = NOTHING_ASKED, source: Source | None = None, **more: Any
 ) -> dict[str, Any]:
     """The manifest of the artifact that is made of the pair in `folder`; `more`: of Options."""
-    options = Options(**{"out": folder / "artifacts", "engine": "reader", "reading": asked, **more})
-    options = replace(options, parity=options.engine == "caffe")
+    usual = {"out": folder / "artifacts", "engine": "reader", "reading": asked}
+    options = Options(**{**usual, "parity": more.get("engine") == "caffe", **more})
     files = Source(None, folder / "net.prototxt", folder / "net.caffemodel", "net")
     made = convert(source or files, options)
     found: dict[str, Any] = json.loads((made.folder / "manifest.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.loader import faulty_server
 
+# a shell starts what it puts in the background deaf to Ctrl-C, and so would be all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # idle OpenMP workers spin; two cores are quicker with one worker each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -31,7 +31,9 @@ HERE = [name for name in REPORTED if (CASES / "reports" / name / "net.prototxt")
 def nets(name: str) -> list[Net]:
     """As it is rebuilt here, and the report's own where it is at hand."""
     found = [net_from_text(REPORTED[name], name)]
-    return found + [read_net(CASES / "reports" / name / "net.prototxt")] * (name in HERE)
+    if name in HERE:
+        found.append(read_net(CASES / "reports" / name / "net.prototxt"))
+    return found
 
 
 def test_the_first_axis_of_four_may_be_time() -> None:

@@ -67,8 +67,10 @@ def run(client: docker.DockerClient, job: Run) -> Ended:
     labels = {LABEL: str(int(time.time()) + job.limit + 600)}
     with engine_errors("running the container"):
         try:
-            client.volumes.create(name, labels=labels)
-            container = client.containers.create(**_options(client, job, name, labels))
+            # the engine goes on making what it was asked for, also where nobody waits for it
+            with _signals_held():
+                client.volumes.create(name, labels=labels)
+                container = client.containers.create(**_options(client, job, name, labels))
             _send(container, job, *_ids(client))
             return _watch(container, job)
         finally:

@@ -34,10 +34,7 @@ def near_one(kind: str, fields: Message, largest_input: float) -> float:
 def drifting(
     kind: str, fields: Message, bottom: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(what Caffe may make of a layer that keeps a running sum, what the formula makes of it).
-
-    Nothing for other types.
-    """
+    """(what Caffe may make of a layer that keeps a running sum, what the formula makes of it)."""
     if kind == "LRN":
         yield from _lrn(fields, bottom)
     if kind == "Pooling":
@@ -59,10 +56,10 @@ def _means(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np
 
 
 def _lrn(fields: Message, bottom: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """An LRN across channels (lrn_layer.cpp, CrossChannelForward_cpu) adds what
-    enters its window and takes away what leaves it, so that large values leave their rounding behind:
-    9e-3 of the largest value for inputs to 100,000. First with fused multiply-add, as OpenBLAS has it
-    where the processor does; then without. The formula in float64.
+    """Across channels (lrn_layer.cpp, CrossChannelForward_cpu), a window adds what enters and takes away
+    what leaves it, so that large values leave their rounding behind: 9e-3 of the largest value for
+    inputs to 100,000. First with fused multiply-add, as OpenBLAS has it where the processor does; then
+    without. The formula in float64.
     """
     param = fields.message("lrn_param")
     if param.text("norm_region") in ("WITHIN_CHANNEL", "1"):

@@ -17,7 +17,6 @@ from loader.errors import BadInput
 from loader.fillers import bilinear
 from loader.graph import net_from_text
 from tests import encode_caffemodel as encode
-from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import dumped, made, params, random
 
@@ -230,10 +229,8 @@ def test_a_kernel_that_older_caffes_made_otherwise_is_said(
     assert ("older Caffes made other values" in note) == older
 
 
-def test_the_reports_own_file(tmp_path: Path) -> None:
-    folder = CASES / "reports/bilinear_filler_not_in_file"
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
+def test_the_reports_own_file(reports: Path, tmp_path: Path) -> None:
+    folder = reports / "bilinear_filler_not_in_file"
     text = (folder / "net.prototxt").read_text()
     dump = dumped(tmp_path, text, (folder / "net.caffemodel").read_bytes())
     assert params(dump)["up"][0].shape == (4, 1, 4, 4)

@@ -11,7 +11,6 @@ from dumper import caffemodel
 from dumper.caffemodel import CaffemodelError
 from loader.write_caffemodel import write
 from tests import encode_caffemodel as encode
-from tests.conftest import CASES
 from tests.layers.nets import inputs_text, layer
 from tests.reports.pairs import dumped, params, random
 
@@ -146,10 +145,8 @@ def test_pieces_of_a_blob_are_all_of_it(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nvcaffe_raw_float", "nvcaffe_raw_half"])
-def test_the_reports_own_raw_files(name: str, tmp_path: Path) -> None:
-    folder = CASES / "reports" / name
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
+def test_the_reports_own_raw_files(name: str, reports: Path, tmp_path: Path) -> None:
+    folder = reports / name
     found = dumped(
         tmp_path, (folder / "net.prototxt").read_text(), (folder / "net.caffemodel").read_bytes()
     )

@@ -109,9 +109,10 @@ def _effect(made: Dump, right: Conversion, wrong: Conversion) -> float:
     one, other = (_exact(made, conversion) for conversion in (right, wrong))
     moved = [0.0]
     for name, tops in one.items():
-        for mine, theirs in zip(tops, other.get(name, ()), strict=False):
-            if mine.shape != theirs.shape:
-                return 1.0
+        others = other.get(name, [])
+        if [top.shape for top in tops] != [top.shape for top in others]:
+            return 1.0
+        for mine, theirs in zip(tops, others, strict=True):
             largest = float(mine.abs().max())
             moved.append(float((mine - theirs).abs().max()) / (largest or 1.0))
     return max(moved)

@@ -125,8 +125,6 @@ def _parts(layer: caffemodel.Layer) -> list[np.ndarray]:
 
 def told_back(dump: dumpfile.Dump, stood: StandIn, weights: Weights) -> dumpfile.Dump:
     """The dump of `stood.net` as one of the net itself: same layers as from the embedded reader."""
-    if not stood.added:
-        return dump
     sources = weights.model.by_name()
     layers: list[dumpfile.Layer] = []
     # where each layer has gone, for the owners of shared blobs

@@ -47,6 +47,14 @@ def cases() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reports(cases: Path) -> Path:
+    """Small inputs made after public bug reports, a folder for each."""
+    if not (cases / "reports").is_dir():
+        pytest.skip(f"the reports are not on this machine: no folder {cases / 'reports'}")
+    return cases / "reports"
+
+
+@pytest.fixture(scope="session")
 def real_nets(cases: Path) -> list[Path]:
     """A folder for each of them."""
     return sorted(path.parent for path in cases.glob("*/case.json"))

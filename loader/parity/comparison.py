@@ -26,9 +26,9 @@ from decant.loader.source.tracing import CaffeMap
 # ours are samples of one distribution.
 FACTOR = 8.0
 # What rounding may explain at most, as a part of the largest value: above that a mistake would hide.
-# a processor may flush what is smaller than this, and a Caffe may have asked for it
-DENORMAL = float(np.finfo(np.float32).tiny)
 MOST = 1e-3
+# A processor may flush what is smaller than this, and a Caffe may have asked for it.
+DENORMAL = float(np.finfo(np.float32).tiny)
 # Of a channel's own largest value, for channels of so many values: a layer's largest value lies in
 # another channel, and allows more.
 CHANNEL_BOUND, CHANNEL_SIZE = 1e-4, 16

@@ -81,10 +81,7 @@ def _accepted(filler: Message, shape: Shape) -> bool:
 def _fill(filler: Message, shape: Shape) -> np.ndarray:
     if kind(filler) == "bilinear":
         return bilinear(shape)
-    with np.errstate(
-        over="ignore"
-    ):  # past float32 it is infinite, as in Caffe, and refused as such
-        return np.full(shape, number(filler.text("value", "0")), np.float32)
+    return np.full(shape, number(filler.text("value", "0")), np.float32)
 
 
 def bilinear(shape: Shape) -> np.ndarray:

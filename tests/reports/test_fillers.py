@@ -16,7 +16,6 @@ from decant.engines.weights import read_weights, with_fillers
 from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import BadInput
 from decant.loader.plan.fillers import bilinear
-from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, made, params, random
@@ -230,10 +229,8 @@ def test_a_kernel_that_older_caffes_made_otherwise_is_said(
     assert ("older Caffes made other values" in note) == older
 
 
-def test_the_reports_own_file(tmp_path: Path) -> None:
-    folder = CASES / "reports/bilinear_filler_not_in_file"
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
+def test_the_reports_own_file(reports: Path, tmp_path: Path) -> None:
+    folder = reports / "bilinear_filler_not_in_file"
     text = (folder / "net.prototxt").read_text()
     dump = dumped(tmp_path, text, (folder / "net.caffemodel").read_bytes())
     assert params(dump)["up"][0].shape == (4, 1, 4, 4)

@@ -10,7 +10,6 @@ import pytest
 from decant.loader.definition.graph import Net, net_from_text, read_net
 from decant.loader.errors import BadInput
 from decant.loader.plan.fit import refuse_other_input
-from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import random, stage
@@ -151,11 +150,8 @@ def test_it_is_said_before_an_engine_runs(engine: str, tmp_path: Path) -> None:
     assert found.inputs == {"data": (1, 3, 16, 16)}
 
 
-def test_the_reports_own_file() -> None:
-    folder = CASES / "reports/input_size_differs"
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
-    net = read_net(folder / "net.prototxt")
+def test_the_reports_own_file(reports: Path) -> None:
+    net = read_net(reports / "input_size_differs/net.prototxt")
     held = {"c": [(4, 3, 3, 3), (4,)], "fc8": [(5, 784), (5,)]}
     with pytest.raises(BadInput, match="16 x 16: --input data=1,3,16,16"):
         refuse_other_input(net, {"data": (1, 3, 20, 20)}, held)

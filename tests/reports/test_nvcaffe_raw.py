@@ -10,7 +10,6 @@ import pytest
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import CaffemodelError
 from decant.loader.weights.write_caffemodel import write
-from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, params, random
@@ -146,10 +145,8 @@ def test_pieces_of_a_blob_are_all_of_it(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nvcaffe_raw_float", "nvcaffe_raw_half"])
-def test_the_reports_own_raw_files(name: str, tmp_path: Path) -> None:
-    folder = CASES / "reports" / name
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
+def test_the_reports_own_raw_files(name: str, reports: Path, tmp_path: Path) -> None:
+    folder = reports / name
     found = dumped(
         tmp_path, (folder / "net.prototxt").read_text(), (folder / "net.caffemodel").read_bytes()
     )

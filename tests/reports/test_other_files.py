@@ -17,7 +17,6 @@ from decant.loader.errors import BadInput
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import CaffemodelError
 from decant.stages.inputs import Source, resolve
-from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.pairs import random
 
@@ -192,13 +191,10 @@ def test_a_caffemodel_that_is_cut_is_never_taken_for_another_file(era: str, tmp_
 
 
 @pytest.mark.parametrize("name", ["solverstate", "mean_as_weights"])
-def test_the_reports_own_files(name: str) -> None:
-    path = CASES / "reports" / name / "net.caffemodel"
-    if not path.is_file():
-        pytest.skip(f"the reports are not on this machine: no {path}")
+def test_the_reports_own_files(name: str, reports: Path) -> None:
     expected = {"solverstate": "net_iter_10000.caffemodel", "mean_as_weights": "a mean file"}
     with pytest.raises(CaffemodelError, match=expected[name]):
-        caffemodel.read(path)
+        caffemodel.read(reports / name / "net.caffemodel")
 
 
 NET = 'layer { name: "a" type: "Input" top: "a" input_param { shape { dim: 1 dim: 8 } } }\n'

@@ -12,7 +12,6 @@ from decant.engines import caffe
 from decant.engines.docker.container import Ended, Run
 from decant.engines.job import Job
 from decant.loader.errors import BadInput, Unsupported
-from tests.conftest import CASES
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, made, params, random
@@ -102,10 +101,8 @@ def test_another_type_with_other_blobs_is_refused(
         dumped(tmp_path, text, encode.net("current", [("x", recorded, blobs)]))
 
 
-def test_the_reports_own_pair(tmp_path: Path) -> None:
-    folder = CASES / "reports/dw"
-    if not folder.is_dir():
-        pytest.skip(f"the reports are not on this machine: no {folder}")
+def test_the_reports_own_pair(reports: Path, tmp_path: Path) -> None:
+    folder = reports / "dw"
     text = (folder / "net.prototxt").read_text()
     dump = dumped(tmp_path, text, (folder / "net.caffemodel").read_bytes())
     assert "DepthwiseConvolution in the caffemodel" in dump.notes[0]

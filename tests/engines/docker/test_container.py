@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
 import pytest
 
 from decant.engines.docker.container import (
@@ -17,6 +19,7 @@ from decant.engines.docker.container import (
     _ids,
     _options,
     judge,
+    run,
     sweep,
 )
 
@@ -136,6 +139,46 @@ def test_a_long_last_line_is_cut() -> None:
     assert len(judge(Ended(1, "x" * 10_000, False, 1, ()), JOB, "Caffe")) < 400
     flood = FATAL.replace("'x'", "x" * 10_000)
     assert len(judge(Ended(134, flood, False, 1, ()), JOB, "Caffe")) < 400
+
+
+class Slow:
+    """An engine that is interrupted while it makes a container, and makes it all the same."""
+
+    def __init__(self) -> None:
+        self.there: set[str] = set()
+        self.coming = ""
+        self.volumes = SimpleNamespace(
+            create=lambda *_, **__: None, get=self._no_volume, list=lambda **_: []
+        )
+        self.containers = SimpleNamespace(list=lambda **_: [], create=self._create, get=self._get)
+        self.info = engine().info
+
+    def _create(self, **asked: Any) -> Any:
+        self.coming = asked["name"]
+        signal.raise_signal(signal.SIGINT)
+        self.finish()
+        return None
+
+    def finish(self) -> None:
+        """What it was still making is there now."""
+        self.there |= {self.coming} - {""}
+        self.coming = ""
+
+    def _get(self, name: str) -> Any:
+        if name not in self.there:
+            raise docker.errors.NotFound(name)
+        return SimpleNamespace(remove=lambda **_: self.there.discard(name))
+
+    def _no_volume(self, name: str) -> Any:
+        raise docker.errors.NotFound(name)
+
+
+def test_a_signal_waits_for_what_the_engine_is_making() -> None:
+    slow: Any = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        run(slow, JOB)
+    slow.finish()
+    assert not slow.there
 
 
 class Shelf:

@@ -9,13 +9,14 @@ import math
 
 import numpy as np
 
-from decant.loader.layers.rule import Params, Refused, Site, Written, arguments
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Params, Refused, Site, Written
 
 # float32's
 LARGEST = 3.4028234663852886e38
 
 
-def _module(site: Site, module: str) -> Written:
+def _module(site: Site, module: Call) -> Written:
     site.expect(bottoms=1, tops=1, blobs=0)
     return Written("{self}({0})", [site.bottom()], module)
 
@@ -28,7 +29,7 @@ def _expression(site: Site, call: str) -> Written:
 def relu(site: Site) -> Written:
     """negative_slope * x below 0."""
     slope = site.param("relu_param").number("negative_slope", 0.0)
-    return _module(site, f"nn.LeakyReLU({slope!r})" if slope else "nn.ReLU()")
+    return _module(site, Call("nn.LeakyReLU", arguments(slope)) if slope else Call("nn.ReLU"))
 
 
 def relu6(site: Site) -> Written:
@@ -37,7 +38,9 @@ def relu6(site: Site) -> Written:
     if param.number("negative_slope", 0.0):
         raise Refused("negative_slope")
     threshold = site.param("relu6_param").number("threshold", 6.0)
-    return _module(site, "nn.ReLU6()" if threshold == 6 else f"nn.Hardtanh(0.0, {threshold!r})")
+    return _module(
+        site, Call("nn.ReLU6") if threshold == 6 else Call("nn.Hardtanh", arguments(0.0, threshold))
+    )
 
 
 def prelu(site: Site) -> Written:
@@ -48,26 +51,26 @@ def prelu(site: Site) -> Written:
     if len(shape) < 2:
         raise Refused(f"an input of {len(shape)} axes; Caffe's PReLU takes at least 2")
     weight = site.blob(0).reshape(1) if shared else site.blob(0, shape[1])
-    literals = "" if shared else str(shape[1])
-    return Written("{self}({0})", [shape], f"nn.PReLU({literals})", {"weight": weight})
+    literals = arguments(None if shared else shape[1])
+    return Written("{self}({0})", [shape], Call("nn.PReLU", literals), {"weight": weight})
 
 
 def elu(site: Site) -> Written:
     """alpha * (e^x - 1) below 0."""
     alpha = site.param("elu_param").number("alpha", 1.0)
-    return _module(site, f"nn.ELU({'' if alpha == 1 else repr(alpha)})")
+    return _module(site, Call("nn.ELU", arguments(None if alpha == 1 else alpha)))
 
 
 def sigmoid(site: Site) -> Written:
     """1 / (1 + exp(-x))."""
     site.param("sigmoid_param")
-    return _module(site, "nn.Sigmoid()")
+    return _module(site, Call("nn.Sigmoid"))
 
 
 def tanh(site: Site) -> Written:
     """tanh(x)."""
     site.param("tanh_param")
-    return _module(site, "nn.Tanh()")
+    return _module(site, Call("nn.Tanh"))
 
 
 def absval(site: Site) -> Written:
@@ -77,7 +80,7 @@ def absval(site: Site) -> Written:
 
 def bnll(site: Site) -> Written:
     """log(1 + e^x), stable."""
-    return _module(site, "nn.Softplus()")
+    return _module(site, Call("nn.Softplus"))
 
 
 def _line(param: Params, value: str) -> str:
@@ -166,7 +169,7 @@ def dropout(site: Site) -> Written:
     ratio = param.number("dropout_ratio", 0.5)
     if not param.boolean("scale_train", True):
         raise Refused("scale_train: false scales at TEST in the forks that have it")
-    return _module(site, f"nn.Dropout({arguments(None if ratio == 0.5 else ratio)})")
+    return _module(site, Call("nn.Dropout", arguments(None if ratio == 0.5 else ratio)))
 
 
 def clip(site: Site) -> Written:
@@ -185,7 +188,7 @@ def swish(site: Site) -> Written:
     """x * sigmoid(beta * x)."""
     beta = site.param("swish_param").number("beta", 1.0)
     if beta == 1:
-        return _module(site, "nn.SiLU()")
+        return _module(site, Call("nn.SiLU"))
     return _expression(site, f"{{0}} * torch.sigmoid({beta!r} * {{0}})")
 
 
@@ -198,13 +201,13 @@ def crelu(site: Site) -> Written:
     shape = list(site.bottom())
     shape[axis] *= 2
     both = f"torch.cat(({{0}}, -{{0}}), {axis})"
-    module = f"nn.LeakyReLU({slope!r})" if slope else "nn.ReLU()"
+    module = Call("nn.LeakyReLU", arguments(slope)) if slope else Call("nn.ReLU")
     return Written(f"{{self}}({both})", [tuple(shape)], module)
 
 
 def mish(site: Site) -> Written:
     """x * tanh(log(1 + e^x))."""
-    return _module(site, "nn.Mish()")
+    return _module(site, Call("nn.Mish"))
 
 
 def hard_sigmoid(site: Site) -> Written:
@@ -221,12 +224,12 @@ def hard_sigmoid(site: Site) -> Written:
 
 def hsigmoid(site: Site) -> Written:
     """(x + 3) / 6, between 0 and 1."""
-    return _module(site, "nn.Hardsigmoid()")
+    return _module(site, Call("nn.Hardsigmoid"))
 
 
 def hard_swish(site: Site) -> Written:
     """x times (x + 3) / 6, which is cut to 0 and 1."""
-    return _module(site, "nn.Hardswish()")
+    return _module(site, Call("nn.Hardswish"))
 
 
 def selu(site: Site) -> Written:

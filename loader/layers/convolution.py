@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decant.loader.layers.call import Argument, Call, arguments
 from decant.loader.layers.rule import (
     TOO_SMALL,
     Params,
@@ -17,7 +18,6 @@ from decant.loader.layers.rule import (
     Shape,
     Site,
     Written,
-    arguments,
     count,
     same,
 )
@@ -68,7 +68,7 @@ class Geometry:
         )
         return _positive(found)
 
-    def literals(self) -> str:
+    def literals(self) -> tuple[Argument, ...]:
         """Kernel, stride, padding and dilation as torch takes them, defaults left out."""
         return arguments(
             same(self.kernel),
@@ -147,13 +147,13 @@ def convolved(
     bias = param.boolean("bias_term", True)
     _check_groups(channels, outputs, group)
     weight = site.blob(0, outputs, channels // group, *found.kernel)
-    literals = f"{channels}, {outputs}, {found.literals()}" + _options(group, bias)
+    literals = arguments(channels, outputs) + found.literals() + _options(group, bias)
     tensors = _tensors(site, weight, bias, outputs)
     shapes = [
         (*shape[: found.axis], outputs, *found.forward(shape[found.axis + 1 :]))
         for shape in site.bottoms
     ]
-    module = f"nn.Conv{len(found.kernel)}d({literals})"
+    module = Call(f"nn.Conv{len(found.kernel)}d", literals)
     call = _calls(site, found.axis, found)
     return Written(call, shapes, module, tensors)
 
@@ -170,12 +170,12 @@ def deconvolved(site: Site, found: Geometry, param: Params, group: int, bias: bo
     channels, outputs = site.bottom()[found.axis], param.integer("num_output")
     _check_groups(channels, outputs, group)
     weight = site.blob(0, channels, outputs // group, *found.kernel)
-    literals = f"{channels}, {outputs}, {found.literals()}" + _options(group, bias)
+    literals = arguments(channels, outputs) + found.literals() + _options(group, bias)
     shapes = [
         (*shape[: found.axis], outputs, *found.backward(shape[found.axis + 1 :]))
         for shape in site.bottoms
     ]
-    module = f"nn.ConvTranspose{len(found.kernel)}d({literals})"
+    module = Call(f"nn.ConvTranspose{len(found.kernel)}d", literals)
     return Written(_calls(site, found.axis), shapes, module, _tensors(site, weight, bias, outputs))
 
 
@@ -184,8 +184,8 @@ def _check_groups(channels: int, outputs: int, group: int) -> None:
         raise Refused(f"{channels} channels, num_output {outputs}, group {group}: Caffe refuses it")
 
 
-def _options(group: int, bias: bool) -> str:
-    return (f", groups={group}" if group != 1 else "") + ("" if bias else ", bias=False")
+def _options(group: int, bias: bool) -> tuple[Argument, ...]:
+    return arguments(groups=None if group == 1 else group, bias=None if bias else False)
 
 
 def _tensors(site: Site, weight: np.ndarray, bias: bool, outputs: int) -> dict[str, np.ndarray]:
@@ -232,7 +232,7 @@ def im2col(site: Site) -> Written:
     if name != "{0}":
         sizes = list(map(str, places))
     return Written(
-        f"{{self}}({name}).unflatten(2, ({', '.join(sizes)}))", [out], f"nn.Unfold({literals})"
+        f"{{self}}({name}).unflatten(2, ({', '.join(sizes)}))", [out], Call("nn.Unfold", literals)
     )
 
 
@@ -259,8 +259,8 @@ def inner_product(site: Site) -> Written:
     if _bias(site):
         tensors["bias"] = site.blob(1, outputs)
     flat = "" if len(shape) == axis + 1 else f".flatten({axis})"
-    options = "" if _bias(site) else ", bias=False"
-    module = f"nn.Linear({inputs}, {outputs}{options})"
+    bias = None if _bias(site) else False
+    module = Call("nn.Linear", arguments(inputs, outputs, bias=bias))
     return Written(f"{{self}}({{0}}{flat})", [(*shape[:axis], outputs)], module, tensors)
 
 
@@ -278,6 +278,8 @@ def embed(site: Site) -> Written:
     shapes = [(*site.bottom(), outputs)]
     if not bias:
         call = "{self}({0}.long())"
-        return Written(call, shapes, f"nn.Embedding({rows}, {outputs})", tensors)
+        return Written(call, shapes, Call("nn.Embedding", arguments(rows, outputs)), tensors)
     tensors["bias"] = site.blob(1, outputs)
-    return Written("{self}({0})", shapes, f"Embed({rows}, {outputs})", tensors, ("Embed",))
+    return Written(
+        "{self}({0})", shapes, Call("Embed", arguments(rows, outputs)), tensors, ("Embed",)
+    )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, count, shown
 
 CODES = ("", "CORNER", "CENTER_SIZE", "CORNER_SIZE")
 
@@ -87,7 +88,7 @@ def _boxes(site: Site, param: Params, sizes: list[tuple[float, float]]) -> Writt
         offsets=offsets if single is None else None,
     )
     out = (1, 2, shape[2] * shape[3] * len(sizes) * len(offsets) * 4)
-    return Written("{self}({0}, {1})", [out], f"PriorBox({literals})", ops=("PriorBox",))
+    return Written("{self}({0}, {1})", [out], Call("PriorBox", literals), ops=("PriorBox",))
 
 
 def _offsets(param: Params) -> list[tuple[float, float]]:
@@ -146,7 +147,7 @@ def detection_output(site: Site) -> Written:
     _check_priors(site, classes, share)
     names = ", ".join(f"{{{number}}}" for number in range(len(site.bottoms)))
     op = "RefinedDetectionOutput" if refined else "DetectionOutput"
-    return Written(f"{{self}}({names})", [(1, 1, 1, 7)], f"{op}({literals})", ops=(op,))
+    return Written(f"{{self}}({names})", [(1, 1, 1, 7)], Call(op, literals), ops=(op,))
 
 
 def _check_priors(site: Site, classes: int, share: bool) -> None:
@@ -184,7 +185,7 @@ def roi_pooling(site: Site) -> Written:
     if min(high, wide) < 1:
         raise Refused(f"pooled_h {high}, pooled_w {wide}")
     out = (number, shape[1], high, wide)
-    module = f"ROIPooling({high}, {wide}, {scale!r})"
+    module = Call("ROIPooling", arguments(high, wide, scale))
     return Written("{self}({0}, {1})", [out], module, ops=("ROIPooling",))
 
 
@@ -195,7 +196,7 @@ def psroi_pooling(site: Site) -> Written:
     outputs, group = param.integer("output_dim"), param.integer("group_size")
     if min(outputs, group) < 1 or shape[1] != outputs * group**2:
         raise Refused(f"output_dim {outputs}, group_size {group} of {shape[1]} channels")
-    module = f"PSROIPooling({outputs}, {group}, {scale!r})"
+    module = Call("PSROIPooling", arguments(outputs, group, scale))
     return Written(
         "{self}({0}, {1})", [(number, outputs, group, group)], module, ops=("PSROIPooling",)
     )
@@ -212,7 +213,7 @@ def roi_align(site: Site) -> Written:
         raise Refused("no sampling_ratio: forks without it compute other things under this name")
     literals = arguments(high, wide, scale, param.integer("sampling_ratio", -1))
     out = (number, shape[1], high, wide)
-    return Written("{self}({0}, {1})", [out], f"ROIAlign({literals})", ops=("ROIAlign",))
+    return Written("{self}({0}, {1})", [out], Call("ROIAlign", literals), ops=("ROIAlign",))
 
 
 def proposal(site: Site) -> Written:
@@ -243,7 +244,7 @@ def proposal(site: Site) -> Written:
     )
     shapes: list[Shape] = [(after, 5), *[(after,)] * both]
     call = "{self}({0}, {1}, {2})"
-    return Written(call, shapes, f"Proposal({literals})", ops=("Proposal",))
+    return Written(call, shapes, Call("Proposal", literals), ops=("Proposal",))
 
 
 def _anchors(

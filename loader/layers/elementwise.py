@@ -5,7 +5,8 @@ Sources: layers/eltwise_layer.cpp, softmax_layer.cpp, argmax_layer.cpp, reductio
 
 from __future__ import annotations
 
-from decant.loader.layers.rule import Refused, Site, Written, arguments, count
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Refused, Site, Written, count
 
 
 def eltwise(site: Site) -> Written:
@@ -49,7 +50,7 @@ def softmax(site: Site) -> Written:
     """Over one axis, 1 unless it says otherwise."""
     site.expect(bottoms=1, tops=1, blobs=0)
     axis = site.axis(site.param("softmax_param").integer("axis", 1), site.bottom())
-    return Written("{self}({0})", [site.bottom()], f"nn.Softmax({axis})")
+    return Written("{self}({0})", [site.bottom()], Call("nn.Softmax", arguments(axis)))
 
 
 def argmax(site: Site) -> Written:
@@ -62,13 +63,13 @@ def argmax(site: Site) -> Written:
             raise Refused(f"top_k {k} of {count(shape[1:])} values")
         out = (shape[0], 2 if values else 1, k) + (1,) * (len(shape) - 3)
         literals = arguments(k, trailing=max(0, len(shape) - 3) or None, values=values or None)
-        return Written("{self}({0})", [out], f"ArgMax({literals})", ops=("ArgMax",))
+        return Written("{self}({0})", [out], Call("ArgMax", literals), ops=("ArgMax",))
     axis = site.axis(param.integer("axis"), shape)
     if not 1 <= k <= shape[axis]:
         raise Refused(f"top_k {k} of {shape[axis]} values")
     out = (*shape[:axis], k, *shape[axis + 1 :])
     literals = arguments(k, axis, values=values or None)
-    return Written("{self}({0})", [out], f"ArgMax({literals})", ops=("ArgMax",))
+    return Written("{self}({0})", [out], Call("ArgMax", literals), ops=("ArgMax",))
 
 
 def reduction(site: Site) -> Written:

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from decant.loader.definition import rpn
-from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Refused, Shape, Site, Written, count, shown
 
 Box = tuple[float, float, float, float]
 
@@ -44,7 +45,7 @@ def proposal_layer(site: Site) -> Written:
     limits = [int(settings[name]) for name in rpn.COUNTS if settings[name]]
     most = min([*limits, rows * columns * len(anchors)])
     shapes: list[Shape] = [(most, 5), *[(most, 1)] * both]
-    module = f"RegionProposal({literals})"
+    module = Call("RegionProposal", literals)
     return Written("{self}({0}, {1}, {2})", shapes, module, ops=("RegionProposal",))
 
 
@@ -55,7 +56,7 @@ def text_proposal_layer(site: Site) -> Written:
     rows, columns = _maps(site, 2 * len(anchors), 2 * len(anchors))
     site.expect(tops=2, blobs=0)
     number = rows * columns * len(anchors)
-    module = f"TextProposal({arguments(anchors, _stride(given))})"
+    module = Call("TextProposal", arguments(anchors, _stride(given)))
     return Written(
         "{self}({0}, {1}, {2})", [(number, 4), (number, 1)], module, ops=("TextProposal",)
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from decant.loader.layers import nvcaffe
+from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.normalised import check_batch, normalised
-from decant.loader.layers.rule import Refused, Shape, Site, Written, WrongBlobs, arguments, count
+from decant.loader.layers.rule import Refused, Shape, Site, Written, WrongBlobs, count
 
 
 def lrn(site: Site) -> Written:
@@ -26,10 +27,10 @@ def lrn(site: Site) -> Written:
         raise Refused(f"an input of {len(site.bottom())} axes; Caffe's LRN takes N x C x H x W")
     if region == "WITHIN_CHANNEL":
         literals = arguments(size, alpha=alpha, beta=beta)
-        module = f"LRNWithinChannel({literals})"
+        module = Call("LRNWithinChannel", literals)
         return Written("{self}({0})", [site.bottom()], module, ops=("LRNWithinChannel",))
     literals = arguments(size, alpha=alpha, beta=beta, k=None if k == 1.0 else k)
-    return Written("{self}({0})", [site.bottom()], f"LRN({literals})", ops=("LRN",))
+    return Written("{self}({0})", [site.bottom()], Call("LRN", literals), ops=("LRN",))
 
 
 def batch_norm(site: Site) -> Written:
@@ -105,12 +106,12 @@ def scale(site: Site) -> Written:
             return Written(product, [shape], ops=())
         literals = arguments(by, after)
         tensors = {"bias": site.blob(0, *by)}
-        return Written(f"{{self}}({product})", [shape], f"Bias({literals})", tensors, ("Bias",))
+        return Written(f"{{self}}({product})", [shape], Call("Bias", literals), tensors, ("Bias",))
     tensors = {"weight": site.blob(0, *by)}
     if bias:
         tensors["bias"] = site.blob(1, *by)
     literals = arguments(by, after, bias=None if bias else False)
-    return Written("{self}({0})", [shape], f"Scale({literals})", tensors, ("Scale",))
+    return Written("{self}({0})", [shape], Call("Scale", literals), tensors, ("Scale",))
 
 
 def bias(site: Site) -> Written:
@@ -122,7 +123,7 @@ def bias(site: Site) -> Written:
     if not own:
         return Written(f"{{0}} + {_trailing('{1}', after)}", [shape])
     literals, tensors = arguments(by, after), {"bias": site.blob(0, *by)}
-    return Written("{self}({0})", [shape], f"Bias({literals})", tensors, ("Bias",))
+    return Written("{self}({0})", [shape], Call("Bias", literals), tensors, ("Bias",))
 
 
 def _factor(site: Site, message: str) -> tuple[Shape, int, Shape]:
@@ -161,7 +162,7 @@ def mvn(site: Site) -> Written:
         raise Refused(f"an input of {len(shape)} axes; Caffe's MVN takes up to 4")
     out = shape + (1,) * (4 - len(shape))
     lead = "" if len(shape) == 4 else f".reshape({{0}}.shape + (1,) * {4 - len(shape)})"
-    return Written(f"{{self}}({{0}}{lead})", [out], f"MVN({literals})", ops=("MVN",))
+    return Written(f"{{self}}({{0}}{lead})", [out], Call("MVN", literals), ops=("MVN",))
 
 
 def normalize(site: Site) -> Written:
@@ -180,7 +181,7 @@ def normalize(site: Site) -> Written:
         raise WrongBlobs(f"a scale of {count(blob.shape)} values for {size}")
     literals = arguments(size, across_spatial=spatial, eps=param.number("eps", 1e-10))
     tensors = {"weight": blob.reshape(size)}
-    return Written("{self}({0})", [shape], f"Normalize({literals})", tensors, ("Normalize",))
+    return Written("{self}({0})", [shape], Call("Normalize", literals), tensors, ("Normalize",))
 
 
 def fork_bn(site: Site) -> Written:
@@ -203,7 +204,7 @@ def fork_bn(site: Site) -> Written:
     if len(blobs) == 4:
         return _bn_of_four(site, tensors)
     if param.choice("bn_mode", ("LEARN", "INFERENCE"), "LEARN") == "INFERENCE":
-        module = f"Scale(({shape[1]},), {len(shape) - 2})"
+        module = Call("Scale", arguments((shape[1],), len(shape) - 2))
         return Written("{self}({0})", [shape], module, tensors, ("Scale",))
     check_batch(shape, stored=False)
     return normalised(site.bottom(), 1e-9, tensors, stored=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from decant.loader.layers.rule import Refused, Shape, Written, arguments, count
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Refused, Shape, Written, count
 
 # |mean| / sqrt(variance + eps) up to which nn.BatchNorm's x * a + b is as good as Caffe's order: it
 # errs by 1.2e-8 times this, as a part of the largest value, and by ten times as much where the values
@@ -33,10 +34,10 @@ def normalised(
         track_running_stats=None if stored else False,
     )
     if stored and _cancels(tensors["running_mean"], tensors["running_var"], eps):
-        module, ops = f"CentredBatchNorm({literals})", ("CentredBatchNorm",)
+        module, ops = Call("CentredBatchNorm", literals), ("CentredBatchNorm",)
         return Written("{self}({0})", [shape], module, tensors, ops)
     axes = {2: 1, 3: 1, 4: 2, 5: 3}[len(shape)]
-    return Written("{self}({0})", [shape], f"nn.BatchNorm{axes}d({literals})", tensors)
+    return Written("{self}({0})", [shape], Call(f"nn.BatchNorm{axes}d", literals), tensors)
 
 
 def _cancels(mean: np.ndarray, variance: np.ndarray, eps: float) -> bool:

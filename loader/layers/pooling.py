@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from decant.loader.layers.rule import TOO_SMALL, Refused, Shape, Site, Written, arguments, same
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import TOO_SMALL, Refused, Shape, Site, Written, same
 
 POOLS = ("MAX", "AVE", "STOCHASTIC")
 
@@ -53,9 +54,9 @@ def _global(site: Site, pool: str, mask: bool) -> Written:
     out = (*site.bottom()[:2], 1, 1)
     if mask:
         call = "{self}({0})"
-        return Written(call, [out, out], "GlobalMaxPoolMask()", ops=("GlobalMaxPoolMask",))
+        return Written(call, [out, out], Call("GlobalMaxPoolMask"), ops=("GlobalMaxPoolMask",))
     kind = "Max" if pool == "MAX" else "Avg"
-    return Written("{self}({0})", [out], f"nn.Adaptive{kind}Pool2d(1)")
+    return Written("{self}({0})", [out], Call(f"nn.Adaptive{kind}Pool2d", arguments(1)))
 
 
 def _geometry(site: Site) -> tuple[Shape, Shape, Shape]:
@@ -106,12 +107,14 @@ def _window(
     )
     if plain and not mask:
         kind = "Max" if pool == "MAX" else "Avg"
-        return Written("{self}({0})", [out], f"nn.{kind}Pool2d({literals})")
+        return Written("{self}({0})", [out], Call(f"nn.{kind}Pool2d", literals))
     if plain:
-        return Written("{self}({0})", [out, out], f"MaxPoolMask({literals})", ops=("MaxPoolMask",))
+        return Written(
+            "{self}({0})", [out, out], Call("MaxPoolMask", literals), ops=("MaxPoolMask",)
+        )
     kind = "WideMaxPoolMask" if mask else "MaxPool" if pool == "MAX" else "AvgPool"
     exact = arguments(kernel, stride, pad, None if up else False)
-    return Written("{self}({0})", [out] * (1 + mask), f"{kind}({exact})", ops=(kind,))
+    return Written("{self}({0})", [out] * (1 + mask), Call(kind, exact), ops=(kind,))
 
 
 def spp(site: Site) -> Written:
@@ -137,5 +140,5 @@ def spp(site: Site) -> Written:
         ]
         total += sizes[0] * sizes[1]
     out = (*shape[:2], *sizes) if levels == 1 else (shape[0], shape[1] * total)
-    module = f"SpatialPyramidPool({levels}, {pool == 'MAX'})"
+    module = Call("SpatialPyramidPool", arguments(levels, pool == "MAX"))
     return Written("{self}({0})", [out], module, ops=("SpatialPyramidPool",))

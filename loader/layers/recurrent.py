@@ -7,7 +7,8 @@ resets it.
 
 from __future__ import annotations
 
-from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Refused, Shape, Site, Written, count, shown
 
 
 def _sequence(site: Site, states: int) -> tuple[Shape, int, bool, bool]:
@@ -47,7 +48,7 @@ def lstm(site: Site) -> Written:
     state = (1, x[1], outputs)
     shapes: list[Shape] = [(x[0], x[1], outputs), *[state, state] * expose]
     literals = arguments(inputs, outputs, static=fixed or None, expose=True if expose else None)
-    return Written(_call(site), shapes, f"LSTM({literals})", tensors, ("LSTM",))
+    return Written(_call(site), shapes, Call("LSTM", literals), tensors, ("LSTM",))
 
 
 def rnn(site: Site) -> Written:
@@ -64,7 +65,7 @@ def rnn(site: Site) -> Written:
     tensors["bias_o"] = site.blob(first + 2, outputs)
     shapes: list[Shape] = [(x[0], x[1], outputs), *[(1, x[1], outputs)] * expose]
     literals = arguments(inputs, outputs, static=fixed or None, expose=True if expose else None)
-    return Written(_call(site), shapes, f"RNN({literals})", tensors, ("RNN",))
+    return Written(_call(site), shapes, Call("RNN", literals), tensors, ("RNN",))
 
 
 def lstm_unit(site: Site) -> Written:
@@ -73,7 +74,7 @@ def lstm_unit(site: Site) -> Written:
     c, gates, cont = site.bottoms
     if len(c) != 3 or c[0] != 1 or gates != (1, c[1], 4 * c[2]) or cont[:2] != (1, c[1]):
         raise Refused(f"bottoms of shapes {shown(c)}, {shown(gates)}, {shown(cont)}")
-    return Written("{self}({0}, {1}, {2})", [c, c], "LSTMUnit()", ops=("LSTMUnit",))
+    return Written("{self}({0}, {1}, {2})", [c, c], Call("LSTMUnit"), ops=("LSTMUnit",))
 
 
 def forks_lstm(site: Site) -> Written:
@@ -101,10 +102,10 @@ def forks_lstm(site: Site) -> Written:
     x = "{0}" if sequence else f"{{0}}.reshape(-1, {batch}, {inputs})"
     after = "" if sequence else ".flatten(0, 1)"
     if len(site.bottoms) == 1:
-        module = f"FreshLSTM({inputs}, {outputs})"
+        module = Call("FreshLSTM", arguments(inputs, outputs))
         return Written(f"{{self}}({x}){after}", [out], module, tensors, ("FreshLSTM",))
     call = f"{{self}}({x}, {{1}}.reshape(-1, 1)){after}"
-    return Written(call, [out], f"LSTM({inputs}, {outputs})", tensors, ("LSTM",))
+    return Written(call, [out], Call("LSTM", arguments(inputs, outputs)), tensors, ("LSTM",))
 
 
 def _steps(site: Site, shape: Shape) -> tuple[int, int, bool]:

@@ -7,6 +7,7 @@ maxunpool_layer.cpp and bilinear_interpolate_layer.cpp.
 
 from __future__ import annotations
 
+from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, shown
 
 
@@ -27,7 +28,7 @@ def upsample(site: Site) -> Written:
     if scale < 1:
         raise Refused(f"scale {scale}")
     out = (*shape[:2], shape[2] * scale, shape[3] * scale)
-    return Written("{self}({0})", [out], f"nn.Upsample(scale_factor={scale})")
+    return Written("{self}({0})", [out], Call("nn.Upsample", arguments(scale_factor=scale)))
 
 
 def _unpool(site: Site, param: Params, shape: Shape) -> Written:
@@ -59,7 +60,7 @@ def _unpooled_size(param: Params, shape: Shape) -> tuple[int, int]:
 def _unpooled(shape: Shape, high: int, wide: int) -> Written:
     if high < shape[2] or wide < shape[3]:
         raise Refused(f"from {shown(shape)} to {high} x {wide}")
-    module = f"Unpool({high}, {wide})"
+    module = Call("Unpool", arguments(high, wide))
     return Written("{self}({0}, {1})", [(*shape[:2], high, wide)], module, ops=("Unpool",))
 
 
@@ -188,5 +189,8 @@ def resize(site: Site) -> Written:
     if min(high, wide) < 1:
         raise Refused(f"to {high} x {wide}")
     return Written(
-        "{self}({0})", [(*shape[:2], high, wide)], f"Resize({high}, {wide})", ops=("Resize",)
+        "{self}({0})",
+        [(*shape[:2], high, wide)],
+        Call("Resize", arguments(high, wide)),
+        ops=("Resize",),
     )

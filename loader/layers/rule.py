@@ -17,6 +17,7 @@ import numpy as np
 from decant.loader.definition.graph import Layer
 from decant.loader.definition.prototxt import Field, Message, integer, number
 from decant.loader.definition.reading import STOCK, Reading
+from decant.loader.layers.call import Call
 from decant.loader.layers.pretty import literal
 
 Shape = tuple[int, ...]
@@ -49,18 +50,24 @@ class Written:
     """A layer as source.
 
     `call` is an expression that makes all tops, or one for each top; {0}, {1} ... stand for the
-    bottoms, {self} for the layer's module, whose constructor `module` is ("" where none is needed).
+    bottoms, {self} for the layer's module, whose constructor `module` is (None where none is needed).
     `tensors` has the state below the module, in the order of the blobs ("" is the state itself, of a
     bare nn.Parameter); `blobs` has the numbers of those that are not in this order. `ops` names the
-    classes of loader.ops that are used.
+    classes of loader.ops that are used. `points`: where a Slice cuts, for which {points} stands.
     """
 
     call: str | tuple[str, ...]
     shapes: Sequence[Shape]
-    module: str = ""
+    module: Call | None = None
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     ops: tuple[str, ...] = ()
     blobs: Mapping[str, int] = field(default_factory=dict)
+    points: tuple[int, ...] = ()
+
+    def calls(self, points: str = "") -> tuple[str, ...]:
+        """One expression for all tops, or one for each; `points`: a name for them."""
+        calls = (self.call,) if isinstance(self.call, str) else self.call
+        return tuple(call.replace("{points}", points or literal(self.points)) for call in calls)
 
 
 # fields of a layer that say how it is trained or wired, not what it computes
@@ -303,13 +310,6 @@ def shown(shape: Sequence[int]) -> str:
 def count(shape: Sequence[int]) -> int:
     """How many values."""
     return math.prod(shape)
-
-
-def arguments(*positional: object, **named: object) -> str:
-    """Literal arguments of a constructor; None leaves one out."""
-    parts = [literal(value) for value in positional if value is not None]
-    parts += [f"{name}={literal(value)}" for name, value in named.items() if value is not None]
-    return ", ".join(parts)
 
 
 def same(values: Sequence[int]) -> int | tuple[int, ...]:

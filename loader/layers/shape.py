@@ -6,7 +6,8 @@ forks' transpose and reverse (CTPN), mergecrop (Caffe for OpenCL), pixelshuffle 
 
 from __future__ import annotations
 
-from decant.loader.layers.rule import Refused, Shape, Site, Written, arguments, count, shown
+from decant.loader.layers.call import Call, arguments, listed
+from decant.loader.layers.rule import Refused, Shape, Site, Written, count, shown
 
 
 def _axis(site: Site, message: str, old: str) -> int:
@@ -39,7 +40,8 @@ def concat(site: Site) -> Written:
 def slice_(site: Site) -> Written:
     """At the points that are given, or in equal parts."""
     axis = _axis(site, "slice_param", "slice_dim")
-    points = site.param("slice_param").integers("slice_point")
+    given = tuple(site.param("slice_param").integers("slice_point"))
+    points = list(given)
     tops, shape = len(site.layer.tops), site.bottom()
     site.expect(bottoms=1, blobs=0)
     if not points:
@@ -48,13 +50,13 @@ def slice_(site: Site) -> Written:
         points = [shape[axis] // tops * number for number in range(1, tops)]
         call = f"{{0}}.chunk({tops}, {axis})"
     else:
-        call = f"{{0}}.tensor_split({tuple(points)!r}, {axis})"
+        call = f"{{0}}.tensor_split({{points}}, {axis})"
     ends = [*points, shape[axis]]
     sizes = [end - start for start, end in zip([0, *points], ends, strict=True)]
     if len(sizes) != tops or min(sizes) < 1:
         raise Refused(f"slice_point {points} of {shape[axis]} for {tops} tops")
     shapes = [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]
-    return Written("{0}.clone()" if tops == 1 else call, shapes)
+    return Written("{0}.clone()" if tops == 1 else call, shapes, points=given)
 
 
 def crop(site: Site) -> Written:
@@ -171,7 +173,9 @@ def parameter(site: Site) -> Written:
     site.expect(bottoms=0, tops=1, blobs=1)
     shape = tuple(site.param("parameter_param").message("shape").integers("dim"))
     blob = site.blob(0, *shape)
-    return Written("{self}", [shape], f"nn.Parameter(torch.zeros({shape!r}))", {"": blob})
+    return Written(
+        "{self}", [shape], Call("nn.Parameter", (("", f"torch.zeros({shape!r})"),)), {"": blob}
+    )
 
 
 def permute(site: Site) -> Written:
@@ -192,7 +196,7 @@ def shuffle_channel(site: Site) -> Written:
     group, shape = site.param("shuffle_channel_param").integer("group", 1), site.bottom()
     if len(shape) != 4 or group < 1 or shape[1] % group:
         raise Refused(f"group {group} of shape {shown(shape)}")
-    return Written("{self}({0})", [shape], f"nn.ChannelShuffle({group})")
+    return Written("{self}({0})", [shape], Call("nn.ChannelShuffle", arguments(group)))
 
 
 def reorg(site: Site) -> Written:
@@ -207,7 +211,7 @@ def reorg(site: Site) -> Written:
     if shape[2] % stride or shape[3] % stride:
         raise Refused(f"stride {stride} of shape {shown(shape)}")
     out = (shape[0], shape[1] * stride**2, shape[2] // stride, shape[3] // stride)
-    return Written("{self}({0})", [out], f"Reorg({arguments(stride)})", ops=("Reorg",))
+    return Written("{self}({0})", [out], Call("Reorg", arguments(stride)), ops=("Reorg",))
 
 
 def transpose(site: Site) -> Written:
@@ -262,7 +266,7 @@ def pixel_shuffle(site: Site) -> Written:
     if len(shape) != 4 or factor < 1 or shape[1] % factor**2:
         raise Refused(f"upscale_factor {factor} of shape {shown(shape)}")
     out = (shape[0], shape[1] // factor**2, shape[2] * factor, shape[3] * factor)
-    return Written("{self}({0})", [out], f"nn.PixelShuffle({factor})")
+    return Written("{self}({0})", [out], Call("nn.PixelShuffle", arguments(factor)))
 
 
 _PADS = {"CONSTANT": "constant", "REPLICATE": "replicate", "REFLECT": "reflect"}
@@ -289,4 +293,4 @@ def pad(site: Site) -> Written:
         value=value if value and mode == "constant" else None,
     )
     out = (*shape[:2], high, wide)
-    return Written(f"nn.functional.pad({{0}}, {literals})", [out])
+    return Written(f"nn.functional.pad({{0}}, {listed(literals)})", [out])

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.convolution import Geometry, convolved, deconvolved
 from decant.loader.layers.pooling import POOLS
 from decant.loader.layers.rule import (
@@ -21,7 +22,6 @@ from decant.loader.layers.rule import (
     Shape,
     Site,
     Written,
-    arguments,
     same,
     shown,
 )
@@ -165,7 +165,9 @@ def _global(site: Site, param: Params, pool: str) -> Written:
         return _pooled(site, pool, shape[2:], stride, pad, clip=True)
     site.expect(bottoms=1, tops=1, blobs=0)
     kind = "Max" if pool == "MAX" else "Avg"
-    return Written("{self}({0})", [(*shape[:2], 1, 1, 1)], f"nn.Adaptive{kind}Pool3d(1)")
+    return Written(
+        "{self}({0})", [(*shape[:2], 1, 1, 1)], Call(f"nn.Adaptive{kind}Pool3d", arguments(1))
+    )
 
 
 def _pooled(site: Site, pool: str, kernel: Shape, stride: Shape, pad: Shape, clip: bool) -> Written:
@@ -187,10 +189,10 @@ def _pooled(site: Site, pool: str, kernel: Shape, stride: Shape, pad: Shape, cli
             same(kernel), same(stride), padding=same(pad) if any(pad) else None, ceil_mode=True
         )
         kind = "Max" if pool == "MAX" else "Avg"
-        return Written("{self}({0})", [out], f"nn.{kind}Pool3d({literals})")
+        return Written("{self}({0})", [out], Call(f"nn.{kind}Pool3d", literals))
     kind = "VolumeMaxPoolMask" if mask else "VolumeMaxPool" if pool == "MAX" else "VolumeAvgPool"
     literals = arguments(kernel, stride, pad, None if clip else False)
-    return Written("{self}({0})", [out] * (1 + mask), f"{kind}({literals})", ops=(kind,))
+    return Written("{self}({0})", [out] * (1 + mask), Call(kind, literals), ops=(kind,))
 
 
 def _outputs(spatial: Shape, kernel: Shape, stride: Shape, pad: Shape, clip: bool) -> Shape:

@@ -5,7 +5,8 @@ caffe_yolo.
 
 from __future__ import annotations
 
-from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, arguments, shown
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Params, Refused, Shape, Site, Written, shown
 
 # rows of (picture, class, score, corners), of which there is one at least
 ROWS: Shape = (1, 1, 1, 7)
@@ -31,7 +32,7 @@ def yolov3_detection_output(site: Site) -> Written:
             raise Refused(f"mask {mask} of {len(sizes)} pairs of biases")
         anchors.append([sizes[number] for number in own])
     limits = param.number("confidence_threshold", 0.01), param.number("nms_threshold", 0.45)
-    module = f"Yolov3DetectionOutput({arguments(anchors, units[:groups], *limits)})"
+    module = Call("Yolov3DetectionOutput", arguments(anchors, units[:groups], *limits))
     return Written(_call(site), [ROWS], module, ops=("Yolov3DetectionOutput",))
 
 
@@ -49,7 +50,7 @@ def yolo_detection_output(site: Site) -> Written:
         )
     _square_maps(site, boxes, _classes(param))
     limits = param.number("confidence_threshold", 0.01), param.number("nms_threshold", 0.45)
-    module = f"YoloDetectionOutput({arguments(sizes[:boxes], *limits)})"
+    module = Call("YoloDetectionOutput", arguments(sizes[:boxes], *limits))
     return Written(_call(site), [ROWS], module, ops=("YoloDetectionOutput",))
 
 
@@ -69,7 +70,7 @@ def region(site: Site) -> Written:
         raise Refused(f"num {boxes}, coords {coords}, {classes} classes")
     if len(shape) != 4 or shape[1] != boxes * (coords + 1 + classes):
         raise Refused(f"num {boxes}, coords {coords}, {classes} classes of shape {shown(shape)}")
-    module = f"Region({arguments(boxes, coords=None if coords == 4 else coords)})"
+    module = Call("Region", arguments(boxes, coords=None if coords == 4 else coords))
     return Written("{self}({0})", [shape], module, ops=("Region",))
 
 

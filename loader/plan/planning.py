@@ -99,8 +99,7 @@ class Step:
     @property
     def calls(self) -> tuple[str, ...]:
         """One expression for all outputs, or one for each."""
-        call = self.written.call
-        return (call,) if isinstance(call, str) else call
+        return self.written.calls()
 
     def key(self, name: str) -> str:
         """The state's key of tensor `name`."""

@@ -21,7 +21,8 @@ from typing import Any
 
 from decant.loader.definition.graph import Layer, Net
 from decant.loader.errors import UsageError
-from decant.loader.layers.rule import Refused, Rule, Shape, Site, Written, arguments
+from decant.loader.layers.call import Call, arguments
+from decant.loader.layers.rule import Refused, Rule, Shape, Site, Written
 from decant.loader.plan.planning import python_type
 
 
@@ -129,7 +130,7 @@ def _rule(of: type[Any]) -> Rule:
         return Written(
             f"{{self}}({bottoms})",
             _output_shapes(of, params, blob_shapes, site.bottoms),
-            f"{of.__name__}({literals})",
+            Call(of.__name__, literals),
             dict(zip(names, site.blobs, strict=True)),
         )
 

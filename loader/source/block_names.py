@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decant.loader.definition.naming import Names, identifier
 from decant.loader.layers import layer_type
 from decant.loader.plan.planning import Step, Value
-from decant.loader.source.constructor import is_depthwise, parse_call
+from decant.loader.source.constructor import is_depthwise
 from decant.loader.source.units import Block, BlockClass, Unit, slots
 
 _WORDS = {"Convolution": "conv", "InnerProduct": "fc", "Pooling": "pool", "BatchNorm": "bn"}
@@ -155,8 +155,7 @@ def class_name(of: BlockClass, labels: Sequence[str]) -> str:
     if joins and isinstance(joins[-1], Step):
         return _by_join(joins[-1], of)
     depthwise = any(
-        isinstance(unit, Step) and is_depthwise(parse_call(unit.written.module))
-        for unit in of.units
+        isinstance(unit, Step) and is_depthwise(unit.written.module) for unit in of.units
     )
     return "Depthwise" if depthwise else "Block"
 

@@ -29,7 +29,6 @@ from decant.loader.source.block_names import (
     words_of,
 )
 from decant.loader.source.choice import chosen
-from decant.loader.source.constructor import parse_call
 from decant.loader.source.repeats import LEAST_OF_SEVERAL, saved, several, single, tied
 from decant.loader.source.units import Block, BlockClass, Unit, steps_of, token
 from decant.loader.source.wires import Group, Run, Wires
@@ -315,7 +314,7 @@ def places_of(of: BlockClass, path: str) -> Iterator[str]:
 
 def _classes(steps: Sequence[Step]) -> set[str]:
     """Names that a class must not have: ops, plugins' classes, what is imported, Python's own."""
-    callees = {parse_call(step.written.module).callee for step in steps}
+    callees = {step.written.module.target for step in steps if step.written.module}
     imported = imports(sources({op for step in steps for op in step.written.ops})).values()
     python = {*keyword.kwlist, *dir(builtins)}
     return {"Model", "OrderedDict", *OPS, *callees, *python}.union(*imported)

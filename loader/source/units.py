@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from decant.loader.layers.call import Argument
+from decant.loader.layers.pretty import literal
 from decant.loader.plan.planning import Step, Value
-from decant.loader.source.constructor import Argument, free, full, is_depthwise, parse_call
-
-# where a Slice cuts: written in a statement, not in a constructor, and free all the same
-_POINTS = re.compile(r"(?<=\.tensor_split\()\([\d, ]+\)")
+from decant.loader.source.constructor import free, full, is_depthwise
 
 
 @dataclass(eq=False)
@@ -71,15 +69,16 @@ def slots(unit: Unit) -> Sequence[Argument]:
     """(keyword or "", literal) of everything that could differ: arguments, and a Slice's points."""
     if isinstance(unit, Block):
         return [("", value) for value in unit.values]
-    points = [("points", text) for call in unit.calls for text in _POINTS.findall(call)]
-    return [*full(parse_call(unit.written.module)), *points]
+    # where a Slice cuts: written in a statement, not in a constructor, and free all the same
+    points = [("points", literal(unit.written.points))] if unit.written.points else []
+    return [*full(unit.written.module), *points]
 
 
 def free_slots(unit: Unit) -> list[int]:
     """Which of them may differ from block to block."""
     if isinstance(unit, Block):
         return list(range(len(unit.values)))
-    call = parse_call(unit.written.module)
+    call = unit.written.module
     return [*sorted(free(call)), *range(len(full(call)), len(slots(unit)))]
 
 
@@ -98,8 +97,8 @@ def token(unit: Unit) -> tuple[object, ...]:
     return (
         unit.kind,
         len(unit.outputs),
-        tuple(_POINTS.sub("*", call) for call in unit.calls),
-        parse_call(unit.written.module).callee,
+        unit.written.calls("*"),
+        unit.written.module.target if unit.written.module else "",
         tuple(
             (name, "*" if at in open_slots else text) for at, (name, text) in enumerate(slots(unit))
         ),
@@ -113,27 +112,28 @@ def constructor(unit: Unit, number: int, filled: Mapping[tuple[int, int], str]) 
         values = [filled.get((number, at), text) for at, text in enumerate(unit.values)]
         return f"{unit.of.name}({', '.join(values)})"
     if not any(place[0] == number for place in filled):
-        return unit.written.module
-    call = parse_call(unit.written.module)
+        return str(unit.written.module)
+    call = unit.written.module
+    assert call is not None
     texts = []
     for at, (name, text) in enumerate(full(call)):
         value = filled.get((number, at), text)
         # a stride of 1 is not written
         if (name, text) in call.arguments or value != text:
             texts.append(f"{name}={value}" if name else value)
-    return f"{call.callee}({', '.join(texts)})"
+    return f"{call.target}({', '.join(texts)})"
 
 
 def statements(unit: Unit, number: int, filled: Mapping[tuple[int, int], str]) -> tuple[str, ...]:
     """The unit's calls, with the class's own points where a Slice cuts at `filled` ones."""
     if isinstance(unit, Block):
         return unit.calls
-    word = filled.get((number, len(full(parse_call(unit.written.module)))))
-    return tuple(_POINTS.sub(f"self.{word}", call) for call in unit.calls) if word else unit.calls
+    word = filled.get((number, len(full(unit.written.module))))
+    return unit.written.calls(f"self.{word}") if word else unit.calls
 
 
 def joins(unit: Unit) -> bool:
     """It has several inputs, or is a depthwise convolution: no link of a plain chain."""
     if len(set(unit.inputs)) > 1:
         return True
-    return isinstance(unit, Step) and is_depthwise(parse_call(unit.written.module))
+    return isinstance(unit, Step) and is_depthwise(unit.written.module)

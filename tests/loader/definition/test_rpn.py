@@ -83,7 +83,7 @@ def test_the_layer_has_the_settings_that_were_said(
 ) -> None:
     net = net_from_text(PROPOSALS, "net", Asked(rpn=words).over())
     written = plan(net, [[]] * len(net.layers), FASTER).steps[0].written
-    assert literals in written.module
+    assert literals in str(written.module)
     assert tuple(written.shapes[0]) == (most, 5)
     assert not [note for note in net.notes if "rpn" in note]
 

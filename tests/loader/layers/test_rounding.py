@@ -81,7 +81,7 @@ def test_the_form_goes_by_how_far_a_mean_is_from_0(made: object) -> None:
         (1e7, "CentredBatchNorm"),
     ]:
         found: Plan = made(deviations)  # type: ignore[operator]
-        assert found.steps[0].written.module.split("(")[0] == expected
+        assert str(found.steps[0].written.module).split("(")[0] == expected
 
 
 def test_both_forms_have_one_state() -> None:

@@ -16,6 +16,7 @@ import torch
 from decant.loader.artifact.recording import activations
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.naming import Names
+from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Written
 from decant.loader.plan.planning import Plan, Step, Value, plan
 from decant.loader.source import codegen
@@ -396,13 +397,12 @@ def siamese(layers: int) -> Plan:
     """Two branches of so many layers each, whose weights are the same ones."""
     data = Value("data", (1, 4))
     weight = np.ones((4, 4), np.float32)
+    linear = Call("nn.Linear", arguments(4, 4, bias=False))
     steps, ends, tied = [], [], []
     for branch in "ab":
         top = data
         for at in range(layers):
-            written = Written(
-                "{self}({0})", [(1, 4)], "nn.Linear(4, 4, bias=False)", {"weight": weight}
-            )
+            written = Written("{self}({0})", [(1, 4)], linear, {"weight": weight})
             name = f"fc{at}_{branch}"
             steps.append(
                 Step(name, "InnerProduct", 1, [top], [Value(name, (1, 4))], name, written, {})

@@ -13,7 +13,7 @@ import typer
 
 from decant.commands.run import run
 from decant.commands.words import parse_shapes
-from decant.loader.definition.reading import Asked
+from decant.loader.definition.reading import ReadingOptions
 from decant.loader.progress import for_terminal
 from decant.stages import options as asked
 from decant.stages.options import Options
@@ -112,8 +112,8 @@ def _named(engine: Literal[asked.Wanted, "none"]) -> asked.Wanted:
     return "auto" if engine == "none" else engine
 
 
-@app.command()
-def convert(
+@app.command("convert")
+def convert_command(
     model: Annotated[str | None, typer.Argument(help="A model of the catalog.")] = None,
     prototxt: Prototxt = None,
     caffemodel: Caffemodel = None,
@@ -144,7 +144,7 @@ def convert(
 
     Example: decant convert --prototxt deploy.prototxt --caffemodel net.caffemodel
     """
-    from decant.commands.convert import convert
+    from decant.commands.convert import command
     from decant.stages.inputs import Source
 
     options = Options(
@@ -156,17 +156,19 @@ def convert(
         report=not (no_report or no_parity),
         probe=probe,
         shapes=parse_shapes(input_shapes or ()),
-        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        reading=ReadingOptions(
+            phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()
+        ),
         ignored_layers=ignore_layer or (),
         plugins=layer_plugin or (),
         catalog=catalog,
         progress=for_terminal(),
     )
-    convert(source=Source(model, prototxt, caffemodel, name), options=options, as_json=as_json)
+    command(source=Source(model, prototxt, caffemodel, name), options=options, as_json=as_json)
 
 
-@app.command()
-def dump(
+@app.command("dump")
+def dump_command(
     out: Annotated[Path, typer.Option(help="The dump to write.")],
     model: Annotated[str | None, typer.Argument(help="A model of the catalog.")] = None,
     prototxt: Prototxt = None,
@@ -191,7 +193,7 @@ def dump(
 
     Example: decant dump --prototxt deploy.prototxt --caffemodel net.caffemodel --out net.h5
     """
-    from decant.commands.dump import dump
+    from decant.commands.dump import command
     from decant.stages.inputs import Source
 
     options = Options(
@@ -199,17 +201,19 @@ def dump(
         parity=not no_parity,
         probe=probe,
         shapes=parse_shapes(input_shapes or ()),
-        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        reading=ReadingOptions(
+            phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()
+        ),
         ignored_layers=ignore_layer or (),
         catalog=catalog,
         progress=for_terminal(),
     )
     source = Source(model, prototxt, caffemodel)
-    dump(source=source, out=out, npz=npz, options=options, as_json=as_json)
+    command(source=source, out=out, npz=npz, options=options, as_json=as_json)
 
 
-@app.command()
-def load(
+@app.command("load")
+def load_command(
     dump: Annotated[Path, typer.Argument(help="A dump written by stage 1.")],
     model: Annotated[
         str | None, typer.Option(help="The catalog's model that it is; none: any net.")
@@ -234,23 +238,25 @@ def load(
 
     Example: decant load googlenet.h5 --model googlenet_bvlc
     """
-    from decant.commands.load import load
+    from decant.commands.load import command
 
     options = Options(
         out=out,
         device=device,
         parity=not no_parity,
         shapes=parse_shapes(input_shapes or ()),
-        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        reading=ReadingOptions(
+            phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()
+        ),
         plugins=layer_plugin or (),
         catalog=catalog,
         progress=for_terminal(),
     )
-    load(dump=dump, model=model, name=name, options=options, as_json=as_json)
+    command(dump=dump, model=model, name=name, options=options, as_json=as_json)
 
 
-@app.command()
-def validate(
+@app.command("validate")
+def validate_command(
     names: Annotated[
         list[str] | None, typer.Argument(help="Artifacts by name or folder; none: all of them.")
     ] = None,
@@ -271,9 +277,9 @@ def validate(
 
     Example: decant validate lenet_digits
     """
-    from decant.commands.validate import validate
+    from decant.commands.validate import command
 
-    validate(
+    command(
         names=names or [],
         data=data,
         limit=limit,
@@ -291,8 +297,8 @@ def validate(
     )
 
 
-@app.command()
-def classify(
+@app.command("classify")
+def classify_command(
     model: Annotated[str, typer.Argument(help="An artifact, by name or folder.")],
     pictures: Annotated[list[Path], typer.Argument(help="Pictures that Pillow can read.")],
     oversample: Annotated[
@@ -309,9 +315,9 @@ def classify(
 
     Example: decant classify lenet_digits models/lenet_digits/validation/3/0003.png --engine caffe
     """
-    from decant.commands.classify import classify
+    from decant.commands.classify import command
 
-    classify(
+    command(
         model=model,
         pictures=pictures,
         oversample=oversample,
@@ -324,8 +330,8 @@ def classify(
     )
 
 
-@app.command()
-def compare(
+@app.command("compare")
+def compare_command(
     one: Annotated[Path, typer.Argument(help="A dump, an artifact, or an NPZ of activations.")],
     other: Annotated[Path, typer.Argument(help="What it is measured against.")],
     bound: Annotated[float, typer.Option(help="On max|a - b|, as a part of max|b|.")] = 1e-5,
@@ -336,13 +342,13 @@ def compare(
 
     Example: decant compare artifacts/lenet_digits models/lenet_digits/reference.h5
     """
-    from decant.commands.compare import compare
+    from decant.commands.compare import command
 
-    compare(one=one, other=other, bound=bound, options=Options(device=device), as_json=as_json)
+    command(one=one, other=other, bound=bound, options=Options(device=device), as_json=as_json)
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_command(
     model: Annotated[str, typer.Argument(help="An artifact: its name or its folder.")],
     picture: Annotated[
         Path | None, typer.Option(help="A picture for the heat map and the classes.")
@@ -358,9 +364,9 @@ def report(
 
     Example: decant report lenet_digits --png pictures
     """
-    from decant.commands.report import report
+    from decant.commands.report import command
 
-    report(
+    command(
         model=model,
         picture=picture,
         png=png,
@@ -372,7 +378,7 @@ def report(
 
 
 @app.command("list")
-def list_models(
+def list_command(
     out: Annotated[Path | None, typer.Option(help="Folder that holds the artifacts.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -381,13 +387,13 @@ def list_models(
 
     Example: decant list
     """
-    from decant.commands.list import list_models
+    from decant.commands.list import command
 
-    list_models(out=out, catalog=catalog, as_json=as_json)
+    command(out=out, catalog=catalog, as_json=as_json)
 
 
-@app.command()
-def fetch(
+@app.command("fetch")
+def fetch_command(
     models: Annotated[list[str] | None, typer.Argument(help="Models; none: all.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -396,13 +402,13 @@ def fetch(
 
     Example: decant fetch googlenet_bvlc
     """
-    from decant.commands.fetch import fetch
+    from decant.commands.fetch import command
 
-    fetch(models=models or [], catalog=catalog, as_json=as_json)
+    command(models=models or [], catalog=catalog, as_json=as_json)
 
 
-@app.command()
-def add(
+@app.command("add")
+def add_command(
     name: Annotated[str, typer.Argument(help="The new model's name: letters, digits and _.")],
     prototxt: Annotated[
         list[str], typer.Option(help="The definition: a file or URL; several are mirrors.")
@@ -435,17 +441,19 @@ def add(
 
     Example: decant add my_net --prototxt deploy.prototxt --caffemodel https://example.org/a.caffemodel
     """
-    from decant.commands.add import add
+    from decant.commands.add import command
     from decant.stages.add import Described
 
     options = Options(
         shapes=parse_shapes(input_shapes or ()),
-        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        reading=ReadingOptions(
+            phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()
+        ),
         ignored_layers=ignore_layer or (),
         catalog=catalog,
         progress=for_terminal(),
     )
-    add(
+    command(
         name=name,
         model=Described(prototxt, caffemodel, labels or (), module, mean, licence, citation),
         input_shapes=input_shapes or [],
@@ -454,8 +462,8 @@ def add(
     )
 
 
-@app.command()
-def inspect(
+@app.command("inspect")
+def inspect_command(
     file: Annotated[
         Path,
         typer.Argument(help="A prototxt, caffemodel, dump or artifact; or a model of the catalog."),
@@ -475,19 +483,21 @@ def inspect(
 
     Example: decant inspect net.caffemodel
     """
-    from decant.commands.inspect import inspect
+    from decant.commands.inspect import command
 
     options = Options(
         shapes=parse_shapes(input_shapes or ()),
-        reading=Asked(phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()),
+        reading=ReadingOptions(
+            phase, stage or (), level, crop, prior_sizes, float_weights, rpn or ()
+        ),
         catalog=catalog,
         progress=for_terminal(),
     )
-    inspect(file=file, options=options, as_json=as_json)
+    command(file=file, options=options, as_json=as_json)
 
 
-@app.command()
-def artifacts(
+@app.command("artifacts")
+def artifacts_command(
     out: Out = Path("artifacts"),
     engine: Engine = "auto",
     catalog: Catalog = None,
@@ -497,14 +507,14 @@ def artifacts(
 
     Example: decant artifacts --out release
     """
-    from decant.commands.artifacts import artifacts
+    from decant.commands.artifacts import command
 
     options = Options(engine=engine, report=True, catalog=catalog, progress=for_terminal())
-    artifacts(out=out, options=options, as_json=as_json)
+    command(out=out, options=options, as_json=as_json)
 
 
-@app.command()
-def image(
+@app.command("image")
+def image_command(
     base: Annotated[str | None, typer.Option(help="Base image instead of the pinned one.")] = None,
     which: Annotated[
         Literal["caffe", "torch"], typer.Option(help="Of stage 1, or of stage 2 with a GPU.")
@@ -515,13 +525,13 @@ def image(
 
     Example: decant image --base decant-base:bullseye
     """
-    from decant.commands.image import image
+    from decant.commands.image import command
 
-    image(base=base, which=which, as_json=as_json)
+    command(base=base, which=which, as_json=as_json)
 
 
-@app.command()
-def doctor(
+@app.command("doctor")
+def doctor_command(
     gpu: Annotated[bool, typer.Option("--gpu", help="A missing GPU is an error.")] = False,
     catalog: Catalog = None,
     as_json: Json = False,
@@ -530,9 +540,9 @@ def doctor(
 
     Example: decant doctor
     """
-    from decant.commands.doctor import doctor
+    from decant.commands.doctor import command
 
-    doctor(gpu=gpu, catalog=catalog, as_json=as_json)
+    command(gpu=gpu, catalog=catalog, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

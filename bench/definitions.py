@@ -28,7 +28,8 @@ from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import DecantError, Unsupported, UsageError
 from decant.loader.plan.batch import input_shapes
 from decant.loader.plan.deploy import deploy
-from decant.loader.plan.planning import outline, plan
+from decant.loader.plan.outline import outline
+from decant.loader.plan.planning import plan
 from decant.loader.source.codegen import generate
 
 SUFFIXES = (".prototxt", ".protxt", ".pt", ".pbtxt", ".txt")

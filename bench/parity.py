@@ -16,7 +16,7 @@ from decant.dumper import dumpfile
 from decant.dumper.dumpfile import Dump
 from decant.engines.caffe import dump
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.artifact.recording import activations
 from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import EngineError
@@ -38,10 +38,10 @@ MEMORY = """
 import sys, threading
 from pathlib import Path
 from decant.dumper import dumpfile
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.parity.measuring import measure
 dump = dumpfile.read(Path(sys.argv[1]))
-made = convert(dump, None, "net")
+made = conversion_of(dump, None, "net")
 module = made.build()
 measure(dumpfile.read(Path(sys.argv[2])), module, made.caffe_map())
 def held():
@@ -71,7 +71,7 @@ def _verdicts() -> dict[str, str]:
     right, kinds, missed, named, unseen = Counter[str](), Counter[str](), [], 0, 0
     refused, undecided = [], []
     for at, (name, made) in enumerate(_dumped(NETS)):
-        conversion = convert(made, None, "net")
+        conversion = conversion_of(made, None, "net")
         found = _measured(made, conversion)
         right[found.status] += 1
         refused += [name] * (found.status == "failed")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.errors import EngineError
 from decant.loader.ops.batch_norm import centred
 from decant.loader.parity.metrics import distance, error_of
@@ -120,7 +120,7 @@ def _values(name: str, values: str) -> Callable[[np.random.Generator, object], n
 @torch.no_grad()
 def compared(dump: Dump) -> str:
     """Our module, Caffe's own numbers, and our module in float64."""
-    module = convert(dump, None, "net").build()
+    module = conversion_of(dump, None, "net").build()
     x = torch.from_numpy(np.array(dump.probe["data"]))
     ours, caffes = module(x).numpy(), np.array(dump.layers[-1].activations[0])
     truth = module.double()(x.double()).numpy()

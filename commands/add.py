@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from decant.stages.add import Described
 
 
-def add(
+def command(
     *, name: str, model: Described, input_shapes: list[str], options: Options, as_json: bool
 ) -> None:
     """Append the entry, and say what comes next; `input_shapes` as they were written."""

@@ -12,7 +12,7 @@ from decant.loader.errors import FetchError
 from decant.stages.options import Options
 
 
-def artifacts(*, out: Path, options: Options, as_json: bool) -> None:
+def command(*, out: Path, options: Options, as_json: bool) -> None:
     """Convert all into `out`; models that cannot be fetched are named and passed over.
 
     Any other error ends it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decant.stages.classify import Answer
 
 
-def classify(
+def command(
     *,
     model: str,
     pictures: list[Path],

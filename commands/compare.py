@@ -19,7 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def compare(*, one: Path, other: Path, bound: float, options: Options, as_json: bool) -> None:
+def command(*, one: Path, other: Path, bound: float, options: Options, as_json: bool) -> None:
     """Show every layer that both sides have. Raises ParityError naming the first that differs."""
     from decant.stages.compare import compare, refuse_difference
 

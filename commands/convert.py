@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decant.stages.load import Artifact
 
 
-def convert(*, source: Source, options: Options, as_json: bool) -> None:
+def command(*, source: Source, options: Options, as_json: bool) -> None:
     """Run both stages and report."""
     from decant.stages.convert import convert
 

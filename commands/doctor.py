@@ -26,7 +26,7 @@ class Finding:
     text: str
 
 
-def doctor(*, gpu: bool, catalog: Path | None, as_json: bool) -> None:
+def command(*, gpu: bool, catalog: Path | None, as_json: bool) -> None:
     """Look and say; with `--gpu` a missing GPU is an error."""
     findings = [_python(), _torch(), _disk(), _catalog(catalog), *_engine()]
     lacks = next((item for item in findings if item.what == "gpu" and not item.fine), None)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from decant.stages.inputs import Source
 
 
-def dump(*, source: Source, out: Path, npz: bool, options: Options, as_json: bool) -> None:
+def command(*, source: Source, out: Path, npz: bool, options: Options, as_json: bool) -> None:
     """Write the dump to `out`; `npz` (or the name's end) chooses the form."""
     from decant.stages.dump import dump
 

@@ -11,7 +11,7 @@ from decant.loader.errors import FetchError
 from decant.loader.progress import for_terminal
 
 
-def fetch(*, models: list[str], catalog: Path | None, as_json: bool) -> None:
+def command(*, models: list[str], catalog: Path | None, as_json: bool) -> None:
     """Fetch what is named, or all; every model is tried before the failures are raised."""
     progress = for_terminal()
     entries = load_catalog(catalog)

@@ -8,7 +8,7 @@ from decant.commands.run import emit
 from decant.loader.progress import for_terminal
 
 
-def image(*, base: str | None, which: Literal["caffe", "torch"], as_json: bool) -> None:
+def command(*, base: str | None, which: Literal["caffe", "torch"], as_json: bool) -> None:
     """Build (or find it built already) and say its id."""
     from decant.engines.docker.connection import connect
     from decant.engines.docker.image import build, find

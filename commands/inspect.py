@@ -10,7 +10,7 @@ from decant.commands.tables import show, size_text
 from decant.stages.options import Options
 
 
-def inspect(*, file: Path, options: Options, as_json: bool) -> None:
+def command(*, file: Path, options: Options, as_json: bool) -> None:
     """Layers in order: type, outputs, parameters, multiply-adds, memory; totals."""
     from decant.stages.inspect import inspect
 

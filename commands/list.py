@@ -10,7 +10,7 @@ from decant.loader.artifact.bundle import place_of_artifacts
 from decant.loader.catalog.models import load_catalog
 
 
-def list_models(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:
+def command(*, out: Path | None, catalog: Path | None, as_json: bool) -> None:
     """One row a model."""
     root = out or place_of_artifacts()
     models = load_catalog(catalog).models.values()

@@ -8,7 +8,7 @@ from decant.commands.convert import report
 from decant.stages.options import Options
 
 
-def load(
+def command(
     *, dump: Path, model: str | None, name: str | None, options: Options, as_json: bool
 ) -> None:
     """Make the artifact of a dump and report; without `model` the module is generated."""

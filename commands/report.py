@@ -8,7 +8,7 @@ from decant.commands.run import emit
 from decant.stages.options import Options
 
 
-def report(
+def command(
     *,
     model: str,
     picture: Path | None,

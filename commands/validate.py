@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decant.stages.validate import Validation
 
 
-def validate(
+def command(
     *,
     names: list[str],
     data: Path | None,

@@ -18,7 +18,7 @@ from decant.dumper import dumpfile
 from decant.engines.crosscheck import crosscheck
 from decant.engines.docker import connection
 from decant.engines.docker.connection import connect
-from decant.engines.docker.container import Ended, Run, judge, run
+from decant.engines.docker.container import Outcome, Run, judge, run
 from decant.engines.docker.image import ensure
 from decant.engines.engine import Engine
 from decant.engines.job import Job, StageOne
@@ -28,7 +28,7 @@ from decant.engines.weights import Weights
 from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.definition.stock_bytes import stock_parses
 from decant.loader.errors import BadInput, EngineError, IntegrityError, Unsupported
-from decant.loader.plan.planning import known_python
+from decant.loader.plan.rules import known_python
 from decant.loader.progress import Progress
 from decant.loader.weights.write_caffemodel import write
 
@@ -294,7 +294,7 @@ def _run(
     return _closing_record(ended, todo, folder / "result.json", job)
 
 
-def _closing_record(ended: Ended, todo: Run, file: Path, job: Job) -> dict[str, Any]:
+def _closing_record(ended: Outcome, todo: Run, file: Path, job: Job) -> dict[str, Any]:
     """result.json if it says ok; exit code 0 alone proves nothing."""
     if not file.exists():
         reason = judge(ended, todo, "Caffe")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from decant.engines.docker.connection import connect
-from decant.engines.docker.container import FOLDER, Ended, Run, judge, run
+from decant.engines.docker.container import FOLDER, Outcome, Run, judge, run
 from decant.engines.docker.image import ensure
 from decant.loader.artifact import bundle
 from decant.loader.artifact.records import Build
@@ -142,7 +142,7 @@ def _run(
     fetch: dict[str, Path],
     gpu: bool,
     progress: Progress,
-) -> tuple[Ended, Run]:
+) -> tuple[Outcome, Run]:
     client = connect()
     try:
         total = int(client.info()["MemTotal"])
@@ -160,7 +160,7 @@ def _run(
         client.close()
 
 
-def _failure(ended: Ended, job: Run) -> DecantError:
+def _failure(ended: Outcome, job: Run) -> DecantError:
     """The container's own error with its own exit code, where it said one."""
     lines = [line for line in ended.log.splitlines() if line.startswith("error: ")]
     kinds: list[Any] = DecantError.__subclasses__()

@@ -22,7 +22,7 @@ from decant.loader.layers import nvcaffe, type_of
 from decant.loader.layers.layer_type import Parameters
 from decant.loader.layers.rule import Rule, Shape, same_shape
 from decant.loader.plan import fillers
-from decant.loader.plan.planning import outline
+from decant.loader.plan.outline import outline
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import Caffemodel, shown
 

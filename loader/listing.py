@@ -13,12 +13,12 @@ from decant.loader.artifact.bundle import read_manifest
 from decant.loader.definition.from_weights import definition_of
 from decant.loader.definition.graph import Net, net_from_text, owners, read_net
 from decant.loader.definition.naming import unique
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.layers import layer_type
 from decant.loader.layers.layer_type import Weight
 from decant.loader.plan.deploy import deploy
-from decant.loader.plan.planning import BlobShapes, outline
+from decant.loader.plan.outline import BlobShapes, outline
 from decant.loader.weights import caffemodel
 
 Shape = tuple[int, ...]
@@ -67,7 +67,7 @@ class Listing:
 
 
 def read(
-    file: Path, shapes: Mapping[str, Shape] | None = None, asked: Asked = NOTHING_ASKED
+    file: Path, shapes: Mapping[str, Shape] | None = None, asked: ReadingOptions = NO_OPTIONS
 ) -> Listing:
     """By content: a folder is an artifact, HDF5 and zip are dumps or weights, text is a prototxt.
 
@@ -99,7 +99,7 @@ def read(
 
 
 def _weights(
-    file: Path, model: caffemodel.Caffemodel, shapes: Mapping[str, Shape], asked: Asked
+    file: Path, model: caffemodel.Caffemodel, shapes: Mapping[str, Shape], asked: ReadingOptions
 ) -> Listing:
     """All layers of the file; outputs by the definition inside it, if it has one."""
     blobs = {x.name: [blob.shape for blob in x.blobs if blob] for x in model.layers}
@@ -218,7 +218,7 @@ def _macs(
     return total
 
 
-def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: Asked) -> Listing:
+def _dump(dump: dumpfile.Dump, shapes: Mapping[str, Shape], asked: ReadingOptions) -> Listing:
     from decant.loader.artifact.conversion import deploy_form, reading_of
 
     dump.reading = asked.over(reading_of(dump)).to_text()

@@ -202,7 +202,7 @@ def examine(
     from decant.engines.reader import parameters
     from decant.loader.artifact.conversion import GENERATED
     from decant.loader.definition.graph import refuse_side_effects
-    from decant.loader.plan.planning import known_python
+    from decant.loader.plan.rules import known_python
 
     shapes, mean = options.shapes, model.mean
     given = Inputs(name, None, files["prototxt"], files["caffemodel"], None, reading)

@@ -55,7 +55,7 @@ def run(
     """
     from decant.engines.choose import choose
     from decant.loader.definition.graph import refuse_side_effects
-    from decant.loader.plan.planning import known_python
+    from decant.loader.plan.rules import known_python
 
     inputs, plugins, progress = definition.inputs, definition.plugins, options.progress
     net = definition.deployed(options.shapes)
@@ -109,7 +109,7 @@ def refuse_unconvertible(
     from decant.engines.reader import parameters
     from decant.loader.artifact.conversion import check, unsupported_layers
     from decant.loader.errors import BadInput
-    from decant.loader.plan.planning import unsupported
+    from decant.loader.plan.rules import unsupported
 
     try:
         found = parameters(net, job, finite)

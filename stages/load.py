@@ -127,7 +127,7 @@ def assemble(
     import hashlib
 
     from decant.loader.artifact import bundle
-    from decant.loader.artifact.conversion import convert, deploy_form, is_of, written_net
+    from decant.loader.artifact.conversion import conversion_of, deploy_form, is_of, written_net
     from decant.loader.artifact.describing import describe
     from decant.loader.definition.graph import INSIDE
 
@@ -135,7 +135,7 @@ def assemble(
     check_device(options.device)
     clock = _Clock()
     written = written if written is not None and is_of(written, dump) else written_net(dump)
-    converted = convert(dump, model, name, shapes, plugins, beside, written, checked)
+    converted = conversion_of(dump, model, name, shapes, plugins, beside, written, checked)
     for note in converted.recipe_notes:
         progress.note(f"note: {note}")
     clock.lap("map")

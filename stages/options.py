@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from decant.engines.table import Wanted as Wanted
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from decant.loader.errors import UsageError
 from decant.loader.progress import SILENT, Progress
 
@@ -42,7 +42,7 @@ class Options:
     report: bool = False
     probe: Path | None = None
     shapes: Mapping[str, Shape] = field(default_factory=dict)
-    reading: Asked = NOTHING_ASKED
+    reading: ReadingOptions = NO_OPTIONS
     ignored_layers: Sequence[str] = ()
     plugins: Sequence[str] = ()
     catalog: Path | None = None

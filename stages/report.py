@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decant.loader.artifact.manifest import Manifest
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
-    from decant.loader.report.looking import Seen
+    from decant.loader.report.looking import ClassifiedPicture
     from decant.stages.classify import Classifier
 
 PAGE = "report.html"
@@ -114,18 +114,22 @@ def write(
     return folder / PAGE, made.pictures
 
 
-def _seen(recipe: Recipe, picture: Path) -> Seen:
+def _seen(recipe: Recipe, picture: Path) -> ClassifiedPicture:
     """The picture's centre, to look at and for the net."""
     from decant.loader.pictures.recipe import crops, prepare, read_picture
-    from decant.loader.report.looking import Seen
+    from decant.loader.report.looking import ClassifiedPicture
 
     whole = read_picture(picture, recipe)
     batch = crops(prepare(whole, recipe), recipe.crop)
-    return Seen(picture.name, crops(whole, recipe.crop)[0], batch)
+    return ClassifiedPicture(picture.name, crops(whole, recipe.crop)[0], batch)
 
 
 def _classify(
-    seen: Seen, found: Classifier, net: nn.Module, caffe: Engine | None, progress: Progress
+    seen: ClassifiedPicture,
+    found: Classifier,
+    net: nn.Module,
+    caffe: Engine | None,
+    progress: Progress,
 ) -> None:
     """Add the best classes; raises NoClassifier where the net answers with something else."""
     ours = from_torch(net, found.manifest, seen.prepared, "cpu")[0]

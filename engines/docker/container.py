@@ -47,7 +47,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """How it ended; `fetched` names the files that came back."""
 
     status: int
@@ -57,7 +57,7 @@ class Ended:
     fetched: tuple[str, ...]
 
 
-def run(client: docker.DockerClient, job: Run) -> Ended:
+def run(client: docker.DockerClient, job: Run) -> Outcome:
     """Run to the end and fetch; container and volume are removed in every case.
 
     Raises EngineError if the engine fails; how the program itself ended is for the caller to judge.
@@ -79,7 +79,7 @@ def run(client: docker.DockerClient, job: Run) -> Ended:
                 _clean(client, name)
 
 
-def _watch(container: Container, job: Run) -> Ended:
+def _watch(container: Container, job: Run) -> Outcome:
     import requests
 
     started = time.monotonic()
@@ -99,7 +99,7 @@ def _watch(container: Container, job: Run) -> Ended:
         for name, target in job.fetch.items()
         if fetch_one(container, f"{FOLDER}/out/{name}", target, FILE_LIMIT)
     )
-    return Ended(status, log, oom, seconds, fetched)
+    return Outcome(status, log, oom, seconds, fetched)
 
 
 def _send(container: Container, job: Run, uid: int, gid: int) -> None:
@@ -233,7 +233,7 @@ def _options(
     return options
 
 
-def judge(ended: Ended, job: Run, who: str) -> str:
+def judge(ended: Outcome, job: Run, who: str) -> str:
     """One line for an ending without a result, as exit codes tell (docs/container.md)."""
     fatal = re.findall(r"^F\d{4} .*?\] (.*)$", ended.log, re.MULTILINE)
     lines = [line for line in ended.log.strip().splitlines() if line.strip()]

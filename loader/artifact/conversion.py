@@ -22,8 +22,10 @@ from decant.loader.layers.rule import Rule, Shape
 from decant.loader.pictures.recipe import Recipe, recover
 from decant.loader.plan.batch import input_shapes
 from decant.loader.plan.deploy import deploy
-from decant.loader.plan.planning import BlobShapes, Plan, outline, plan
+from decant.loader.plan.outline import BlobShapes, outline
+from decant.loader.plan.planning import plan
 from decant.loader.plan.plugins import Plugins
+from decant.loader.plan.steps import Plan
 from decant.loader.source.axes import axes_of
 from decant.loader.source.codegen import generate
 
@@ -96,7 +98,7 @@ class Checked:
     plan: Plan
 
 
-def convert(
+def conversion_of(
     dump: Dump,
     model: Model | None,
     name: str,
@@ -180,7 +182,7 @@ def deploy_form(
     beside: Path | None = None,
     written: Net | None = None,
 ) -> Net:
-    """The dump's definition as it was run; `beside` and `written` as for `convert`."""
+    """The dump's definition as it was run; `beside` and `written` as for `conversion_of`."""
     rules = plugins.rules if plugins else {}
     return _deployed(written or written_net(dump), dump, shapes, beside, rules)
 

@@ -98,7 +98,7 @@ def from_text(text: str) -> Reading:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadingOptions:
     """What the command line says of it; None and () say nothing."""
 
     phase: str | None = None
@@ -132,4 +132,4 @@ class Asked:
             raise UsageError(f"--{option} {rest}") from None
 
 
-NOTHING_ASKED = Asked()
+NO_OPTIONS = ReadingOptions()

@@ -18,7 +18,7 @@ from decant.loader.layers import type_of
 if TYPE_CHECKING:
     from decant.loader.definition.graph import Net
     from decant.loader.layers.rule import Rule
-    from decant.loader.plan.planning import BlobShapes, Outline
+    from decant.loader.plan.outline import BlobShapes, Outline
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -106,7 +106,7 @@ def changes(
     blobs: BlobShapes | None = None,
 ) -> bool:
     """Whether the net refuses more of the `other` shapes, or makes something else of them."""
-    from decant.loader.plan.planning import outline
+    from decant.loader.plan.outline import outline
 
     found, tried = (outline(net, one, plugins, blobs) for one in (shapes, other))
     return not same_but_for(net, found, tried, plugins) or _steps(net, found) != _steps(net, tried)
@@ -134,7 +134,7 @@ def _steps(net: Net, found: Outline) -> list[int | None]:
 
 def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = None) -> bool:
     """Whether at these shapes time is not as long as the definition says."""
-    from decant.loader.plan.planning import outline
+    from decant.loader.plan.outline import outline
 
     declared = {name: net.inputs[name] or shape for name, shape in shapes.items()}
     if not any(type_of(layer).recurrent for layer in net.layers):
@@ -145,7 +145,7 @@ def other_steps(net: Net, shapes: Shapes, plugins: Mapping[str, Rule] | None = N
 
 def _reshaped(net: Net, found: Outline, tried: Outline, makers: set[str]) -> bool:
     """Whether a layer of these types makes as many rows of another batch: they hold something else."""
-    from decant.loader.plan.planning import python_type
+    from decant.loader.plan.rules import python_type
 
     for layer, one, other in zip(net.layers, found.tops.values(), tried.tops.values(), strict=True):
         if {layer.type, python_type(layer)} & makers and one and other and one[0] and other[0]:

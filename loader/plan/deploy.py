@@ -20,12 +20,12 @@ from decant.loader.layers import layer_type, type_of
 from decant.loader.layers.layer_type import Parameters, Source
 from decant.loader.plan.batch import changes, with_batch
 from decant.loader.plan.losses import at_test, contained, is_dropped
-from decant.loader.plan.planning import is_known, refuse_unknown_types
+from decant.loader.plan.rules import is_known, refuse_unknown_types
 from decant.loader.weights import caffemodel
 
 if TYPE_CHECKING:
     from decant.loader.layers.rule import Rule
-    from decant.loader.plan.planning import BlobShapes
+    from decant.loader.plan.outline import BlobShapes
 
 Shape = tuple[int, ...]
 

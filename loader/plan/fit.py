@@ -16,7 +16,7 @@ from decant.loader.errors import BadInput
 from decant.loader.layers import type_of
 from decant.loader.layers.layer_type import Weight
 from decant.loader.layers.rule import Rule, Shape, same_shape, shown
-from decant.loader.plan.planning import BlobShapes, outline
+from decant.loader.plan.outline import BlobShapes, outline
 
 LARGEST = 4096
 # of several sizes that fit, the one that people use

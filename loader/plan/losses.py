@@ -16,7 +16,7 @@ from decant.loader.definition.graph import Layer, Net
 from decant.loader.definition.prototxt import Field, Message
 from decant.loader.layers import type_of
 from decant.loader.layers.layer_type import CAFFE
-from decant.loader.plan.planning import is_known, python_type
+from decant.loader.plan.rules import is_known, python_type
 
 _NAMED = re.compile(r"Loss(?![a-z])|Accuracy\Z")
 MARGIN = "LargeMarginInnerProduct"

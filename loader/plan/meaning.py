@@ -19,7 +19,7 @@ from decant.loader.layers import type_of
 from decant.loader.layers.layer_type import Role
 from decant.loader.layers.moving import Moved, Moving
 from decant.loader.layers.rule import Rule, Shape
-from decant.loader.plan.planning import outline
+from decant.loader.plan.outline import outline
 
 
 def role(layer: Layer, position: int) -> Role | None:
@@ -36,7 +36,7 @@ def role(layer: Layer, position: int) -> Role | None:
 
 
 @dataclass(frozen=True)
-class Reading:
+class InputUse:
     """`layer` takes `moved` for a `role`; `shapes` are those of all its bottoms, where known."""
 
     layer: Layer
@@ -85,8 +85,8 @@ class Walk:
             if ((found >= own.start) & (found < own.stop)).any()
         ]
 
-    def readings(self) -> Iterator[Reading]:
-        """In order of execution: rows that an index picks are known once its reading was dealt with."""
+    def uses(self) -> Iterator[InputUse]:
+        """In order of execution: rows that an index picks are known once its use was dealt with."""
         if not self.inputs:
             return
         tops = list(outline(self.net, self.shapes, self.rules).tops.values())
@@ -103,7 +103,7 @@ class Walk:
             moved: Sequence[Moved | None] = [None] * len(outs)
             for position, values in enumerate(ins):
                 if values and (taken := role(layer, position)):
-                    yield Reading(layer, taken, values, shapes)
+                    yield InputUse(layer, taken, values, shapes)
             move = type_of(layer).moves
             if move and any(ins) and None not in (*shapes, *outs):
                 moved = move(Moving(layer, ins, _whole(shapes), _whole(outs), self.values))

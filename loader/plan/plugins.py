@@ -23,7 +23,7 @@ from decant.loader.definition.graph import Layer, Net
 from decant.loader.errors import UsageError
 from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Refused, Rule, Shape, Site, Written
-from decant.loader.plan.planning import python_type
+from decant.loader.plan.rules import python_type
 
 
 @dataclass(frozen=True)

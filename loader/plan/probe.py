@@ -19,7 +19,7 @@ from decant.loader.errors import BadInput, UsageError
 from decant.loader.layers.layer_type import Role
 from decant.loader.layers.rule import Rule, Shape, shown
 from decant.loader.plan.batch import input_shapes
-from decant.loader.plan.meaning import Reading, Walk
+from decant.loader.plan.meaning import InputUse, Walk
 
 # of pictures, 0..255: about their mean and their spread
 CENTRE, DEVIATION = 128.0, 50.0
@@ -78,10 +78,10 @@ def choose(
     try:
         walk, about = Walk(net, known, rules), dict[str, list[str]]()
         random = np.random.Generator(np.random.PCG64([seed, 1]))
-        for reading in walk.readings():
-            _write(net, walk, reading, random)
-            for name in walk.names(reading.moved.places):
-                about.setdefault(name, []).append(_words(walk, reading))
+        for use in walk.uses():
+            _write(net, walk, use, random)
+            for name in walk.names(use.moved.places):
+                about.setdefault(name, []).append(_words(walk, use))
         said = {**spreads(net), **(pictures or {})}
     except ValueError as error:
         raise BadInput(f"{net.file}: {error}") from None
@@ -165,53 +165,53 @@ def transformed(scale: float, mean: bool, said: bool = True) -> Spread | None:
     return Spread(0.0 if mean else CENTRE * scale, DEVIATION * abs(scale), said)
 
 
-def _words(walk: Walk, reading: Reading) -> str:
-    """What the reading's values were made."""
-    if reading.role is Role.INDEX:
-        return f"indices from 0 to {reading.limit - 1}"
-    if reading.role not in (Role.MARKER, Role.SELECTOR):
-        return str(reading.role.value)
-    moved = reading.moved
+def _words(walk: Walk, use: InputUse) -> str:
+    """What the use's values were made."""
+    if use.role is Role.INDEX:
+        return f"indices from 0 to {use.limit - 1}"
+    if use.role not in (Role.MARKER, Role.SELECTOR):
+        return str(use.role.value)
+    moved = use.moved
     found = walk.values[moved.places[moved.places >= 0]] * moved.scale + moved.shift
     zeros = int((found == 0).sum())
     rest = f", and 0 in {zeros} of {found.size}" if zeros else ""
-    return f"{reading.role.value} (1{rest})"
+    return f"{use.role.value} (1{rest})"
 
 
-def _write(net: Net, walk: Walk, reading: Reading, random: np.random.Generator) -> None:
-    """Set the values that the reading asks for, but for those that are right for it already."""
-    if reading.role is Role.FEATURE:
+def _write(net: Net, walk: Walk, use: InputUse, random: np.random.Generator) -> None:
+    """Set the values that the use asks for, but for those that are right for it already."""
+    if use.role is Role.FEATURE:
         return
-    moved = reading.moved
-    wanted = _wanted(net, walk, reading, random).astype(np.float64).ravel()
+    moved = use.moved
+    wanted = _wanted(net, walk, use, random).astype(np.float64).ravel()
     places = moved.places.ravel()
-    ours = (places >= 0) & ~right(reading, walk.values[places])
+    ours = (places >= 0) & ~right(use, walk.values[places])
     walk.values[places[ours]] = ((wanted - moved.shift) / moved.scale)[ours]
 
 
-def right(reading: Reading, values: np.ndarray) -> np.ndarray:
+def right(use: InputUse, values: np.ndarray) -> np.ndarray:
     """Which of these values of inputs (NaN where nobody set one) the reader can take."""
-    read = values * reading.moved.scale + reading.moved.shift
-    if reading.role is Role.INDEX:
-        return np.asarray((read == np.floor(read)) & (read >= 0) & (read < reading.limit))
-    if reading.role in (Role.MARKER, Role.SELECTOR):
+    read = values * use.moved.scale + use.moved.shift
+    if use.role is Role.INDEX:
+        return np.asarray((read == np.floor(read)) & (read >= 0) & (read < use.limit))
+    if use.role in (Role.MARKER, Role.SELECTOR):
         return np.asarray((read == 0) | (read == 1))
     return np.asarray(~np.isnan(read))
 
 
-def _wanted(net: Net, walk: Walk, reading: Reading, random: np.random.Generator) -> np.ndarray:
+def _wanted(net: Net, walk: Walk, use: InputUse, random: np.random.Generator) -> np.ndarray:
     """What the reader is to read, in the shape in which it reads."""
-    shape = reading.moved.places.shape
-    if reading.role is Role.INDEX:
-        return _indices(shape, reading.limit, random)
-    if reading.role is Role.MARKER:
+    shape = use.moved.places.shape
+    if use.role is Role.INDEX:
+        return _indices(shape, use.limit, random)
+    if use.role is Role.MARKER:
         return _markers(shape)
-    if reading.role is Role.SELECTOR:
+    if use.role is Role.SELECTOR:
         # kept, dropped, kept, kept, dropped ...
         return np.asarray(np.arange(math.prod(shape)) % 3 != 1)
-    if reading.role is Role.SIZE:
+    if use.role is Role.SIZE:
         return np.resize(np.array([*_picture_size(walk), 1]), shape)
-    return _boxes(net, reading, random)
+    return _boxes(net, use, random)
 
 
 def _indices(shape: Shape, rows: int, random: np.random.Generator) -> np.ndarray:
@@ -239,25 +239,25 @@ def _picture_size(walk: Walk) -> tuple[int, int]:
     return (found[0][0], found[0][1]) if found else (224, 224)
 
 
-def _boxes(net: Net, reading: Reading, random: np.random.Generator) -> np.ndarray:
+def _boxes(net: Net, use: InputUse, random: np.random.Generator) -> np.ndarray:
     """Rows of (picture, x1, y1, x2, y2) in pixels of the picture: the whole of it, then parts."""
-    shape, features = reading.moved.places.shape, reading.shapes[0]
+    shape, features = use.moved.places.shape, use.shapes[0]
     if math.prod(shape[1:]) != 5 or features is None or len(features) != 4:
         raise UsageError(
-            f"{net.file}: layer {reading.layer.name!r} ({reading.layer.type}) takes "
+            f"{net.file}: layer {use.layer.name!r} ({use.layer.type}) takes "
             f"{shown(shape)} for boxes; give --probe FILE.npz"
         )
     rows = shape[0]
-    edge = np.array(features[:1:-1]) / _spatial_scale(reading) - 1
+    edge = np.array(features[:1:-1]) / _spatial_scale(use) - 1
     corners = np.sort(np.floor(random.uniform(0, 1, (rows, 2, 2)) * (edge + 1)), 1)
     corners[0] = [[0, 0], np.maximum(np.floor(edge), 0)]
     pictures = np.arange(rows)[:, None] % features[0]
     return np.concatenate([pictures, corners.reshape(rows, 4)], 1)
 
 
-def _spatial_scale(reading: Reading) -> float:
+def _spatial_scale(use: InputUse) -> float:
     """Features a pixel, in whichever message the layer has it."""
-    for field in reading.layer.fields.fields:
+    for field in use.layer.fields.fields:
         if isinstance(field.value, Message) and field.value.has("spatial_scale"):
             return number(field.value.text("spatial_scale")) or 1.0
     return 1.0

@@ -13,8 +13,8 @@ from decant.loader.definition.graph import Net
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.layers.layer_type import Role
 from decant.loader.layers.rule import Rule, Shape, shown
-from decant.loader.plan.meaning import Reading, Walk
-from decant.loader.plan.planning import BlobShapes, outline
+from decant.loader.plan.meaning import InputUse, Walk
+from decant.loader.plan.outline import BlobShapes, outline
 from decant.loader.plan.probe import refuse_unknown, right
 
 # what numpy and zipfile raise for files that are none of theirs, or broken ones
@@ -135,38 +135,38 @@ def _refuse_values(
     walk = Walk(net, {name: array.shape for name, array in arrays.items()}, rules)
     for name in walk.inputs:
         walk.of(name)[...] = arrays[name]
-    for reading in walk.readings():
-        ours = reading.moved.places >= 0
-        values = walk.values[reading.moved.places]
-        who = f"layer {reading.layer.name!r} ({reading.layer.type})"
-        if reading.role is Role.INDEX and (wrong := values[ours & ~right(reading, values)]).size:
+    for use in walk.uses():
+        ours = use.moved.places >= 0
+        values = walk.values[use.moved.places]
+        who = f"layer {use.layer.name!r} ({use.layer.type})"
+        if use.role is Role.INDEX and (wrong := values[ours & ~right(use, values)]).size:
             raise BadInput(
-                f"{file}: {_named(walk, reading)} holds {wrong[0]:g}; {who} takes whole numbers from "
-                f"0 to {reading.limit - 1}"
+                f"{file}: {_named(walk, use)} holds {wrong[0]:g}; {who} takes whole numbers from "
+                f"0 to {use.limit - 1}"
             )
-        if reading.role is Role.SELECTOR and ours.all() and not _read(reading, values).any():
+        if use.role is Role.SELECTOR and ours.all() and not _read(use, values).any():
             raise BadInput(
-                f"{file}: {_named(walk, reading)} is 0 everywhere: {who} would keep no row, and "
+                f"{file}: {_named(walk, use)} is 0 everywhere: {who} would keep no row, and "
                 "nothing would be compared"
             )
-        if reading.role is Role.BOX and _outside(reading, values):
+        if use.role is Role.BOX and _outside(use, values):
             raise BadInput(
-                f"{file}: {_named(walk, reading)}: {who} takes rows of (picture, x1, y1, x2, y2), "
-                f"pictures from 0 to {reading.limit - 1}"
+                f"{file}: {_named(walk, use)}: {who} takes rows of (picture, x1, y1, x2, y2), "
+                f"pictures from 0 to {use.limit - 1}"
             )
 
 
-def _read(reading: Reading, values: np.ndarray) -> np.ndarray:
-    return np.asarray(values * reading.moved.scale + reading.moved.shift)
+def _read(use: InputUse, values: np.ndarray) -> np.ndarray:
+    return np.asarray(values * use.moved.scale + use.moved.shift)
 
 
-def _outside(reading: Reading, values: np.ndarray) -> bool:
+def _outside(use: InputUse, values: np.ndarray) -> bool:
     if values.size != 5 * len(values):
         return True
-    pictures = _read(reading, values).reshape(-1, 5)[:, 0]
-    ours = reading.moved.places.reshape(-1, 5)[:, 0] >= 0
-    return bool((ours & ((pictures < 0) | (pictures >= reading.limit))).any())
+    pictures = _read(use, values).reshape(-1, 5)[:, 0]
+    ours = use.moved.places.reshape(-1, 5)[:, 0] >= 0
+    return bool((ours & ((pictures < 0) | (pictures >= use.limit))).any())
 
 
-def _named(walk: Walk, reading: Reading) -> str:
-    return ", ".join(map(repr, walk.names(reading.moved.places)))
+def _named(walk: Walk, use: InputUse) -> str:
+    return ", ".join(map(repr, walk.names(use.moved.places)))

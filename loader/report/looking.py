@@ -26,7 +26,7 @@ MOST_FILTERS = 3
 
 
 @dataclass
-class Seen:
+class ClassifiedPicture:
     """A picture: RGB or grey (C x H x W, 0..1) and as the net gets it (1 x C x h x w); its best
     classes with their probabilities, and Caffe's of the same classes where it was asked; or, in
     `note`, why there are none.
@@ -49,7 +49,7 @@ class Report:
     pictures: list[Picture] = field(default_factory=list)
 
 
-def make(folder: Path, net: nn.Module, seen: Seen | None, dump: Dump | None) -> Report:
+def make(folder: Path, net: nn.Module, seen: ClassifiedPicture | None, dump: Dump | None) -> Report:
     """The report of an artifact: `net` is its module, `dump` has Caffe's activations of it.
 
     Raises ArtifactMissing or IntegrityError as reading one does.
@@ -73,7 +73,7 @@ def _sections(
     folder: Path,
     net: nn.Module,
     manifest: Manifest,
-    seen: Seen | None,
+    seen: ClassifiedPicture | None,
     dump: Dump | None,
 ) -> list[Section]:
     names = [layer.name for layer in manifest.net if _has_kernels(layer.type)]
@@ -92,7 +92,9 @@ def _has_kernels(kind: str) -> bool:
     return layer_type(kind).weight is Weight.KERNEL and not kind.endswith("3D")
 
 
-def _sight(seen: Seen, names: Sequence[str], ours: Mapping[str, np.ndarray]) -> Section:
+def _sight(
+    seen: ClassifiedPicture, names: Sequence[str], ours: Mapping[str, np.ndarray]
+) -> Section:
     """The best classes, and where the last convolution whose output is still a map is strong."""
     note = f"The picture: {seen.name}" + (f" ({seen.note})" if seen.note else "")
     section = Section("What it sees", note=note)

@@ -15,7 +15,8 @@ from decant.loader.definition.naming import unique
 from decant.loader.layers import type_of
 from decant.loader.layers.rule import Rule, Shape, Site, Written
 from decant.loader.plan.batch import batch_of, fixed_batch, same_but_for, with_batch
-from decant.loader.plan.planning import BlobShapes, Outline, outline, python_type, rule_of
+from decant.loader.plan.outline import BlobShapes, Outline, outline
+from decant.loader.plan.rules import python_type, rule_of
 
 Words = tuple[str, ...]
 # rows of which there are as many as the data asks for

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from decant.loader.definition.naming import Names, identifier
 from decant.loader.layers import layer_type
-from decant.loader.plan.planning import Step, Value
+from decant.loader.plan.steps import Step, Value
 from decant.loader.source.constructor import is_depthwise
 from decant.loader.source.units import Block, BlockClass, Unit, slots
 

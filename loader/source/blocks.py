@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from decant.loader.definition.naming import Names, identifier
 from decant.loader.ops import OPS, imports, sources
-from decant.loader.plan.planning import Plan, Step, Value
+from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source.block_names import (
     Called,
     attributes_of,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from decant.loader import ops
 from decant.loader.layers.pretty import FIRM, comment, forget, literal, statement
-from decant.loader.plan.planning import Plan, Value
+from decant.loader.plan.steps import Plan, Value
 from decant.loader.source.axes import Axes, Words
 from decant.loader.source.blocks import classes_of, fold
 from decant.loader.source.units import Block, BlockClass, Unit, constructor, statements, steps_of

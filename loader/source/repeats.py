@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from decant.loader.plan.planning import Value
+from decant.loader.plan.steps import Value
 from decant.loader.source.wires import Group, Run, Wires
 
 SHORTEST, LONGEST, MOST_VALUES = 4, 96, 3

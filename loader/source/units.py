@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from decant.loader.layers.call import Argument
 from decant.loader.layers.pretty import literal
-from decant.loader.plan.planning import Step, Value
+from decant.loader.plan.steps import Step, Value
 from decant.loader.source.constructor import free, full, is_depthwise
 
 

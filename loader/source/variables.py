@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from decant.loader.definition.naming import Names
-from decant.loader.plan.planning import Value
+from decant.loader.plan.steps import Value
 from decant.loader.source.units import Block, Unit
 
 MAIN, SIDE = "x", ("y", "z")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from decant.loader.plan.planning import Value
+from decant.loader.plan.steps import Value
 from decant.loader.source.units import Unit, free_values, joins
 
 

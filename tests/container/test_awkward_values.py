@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.parity import measuring
 from tests.helpers.caffe_answers import ask, unpack
 from tests.helpers.nets import NETS, Shape, SmallNet
@@ -48,7 +48,7 @@ def test_a_layer_alone_is_as_near_as_float32_allows(image: str, tmp_path: Path) 
     wrong = []
     for net in nets:
         dump = dumps[net.name]
-        converted = convert(dump, None, "net")
+        converted = conversion_of(dump, None, "net")
         for top in measuring.measure(dump, converted.build(), converted.caffe_map()).layers:
             if top.isolated <= BOUND:
                 continue

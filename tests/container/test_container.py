@@ -17,7 +17,7 @@ from docker.models.containers import Container, ContainerCollection
 
 from decant.engines.docker import container
 from decant.engines.docker.connection import connect
-from decant.engines.docker.container import Ended, Run, judge, sweep
+from decant.engines.docker.container import Outcome, Run, judge, sweep
 from decant.loader.errors import EngineError
 
 
@@ -48,7 +48,7 @@ def left(client: docker.DockerClient, label: str) -> list[str]:
 
 def run(
     client: docker.DockerClient, image: str, folder: Path, *command: str, **more: Any
-) -> tuple[Ended, str]:
+) -> tuple[Outcome, str]:
     job = Run(
         image_id=image,
         command=command,

@@ -11,7 +11,7 @@ import pytest
 from decant.dumper import dumpfile
 from decant.loader.artifact.conversion import deploy_form
 from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from decant.stages.inputs import Source
 from tests.helpers.converting import converted, input_layer, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
@@ -62,11 +62,11 @@ FLOATS = HEAD + "".join(
 )  # fmt: skip
 
 CASES = {
-    "spellings": (SPELLINGS, NOTHING_ASKED, {}),
-    "a mark of UTF-8": ("\ufeff" + HEAD + layer("r", "ReLU", "data", "r"), NOTHING_ASKED, {}),
-    "old words": (OLD, NOTHING_ASKED, {}),
-    "inputs": (INPUTS, NOTHING_ASKED, {"info": (1, 4)}),
-    "few bits": (FLOATS, Asked(float_weights=True), {}),
+    "spellings": (SPELLINGS, NO_OPTIONS, {}),
+    "a mark of UTF-8": ("\ufeff" + HEAD + layer("r", "ReLU", "data", "r"), NO_OPTIONS, {}),
+    "old words": (OLD, NO_OPTIONS, {}),
+    "inputs": (INPUTS, NO_OPTIONS, {"info": (1, 4)}),
+    "few bits": (FLOATS, ReadingOptions(float_weights=True), {}),
 }
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from tests.helpers.converting import converted, layer, random, write_pair
 from tests.helpers.crop_nets import ask
 from tests.reports.test_crop import FORK
 from tests.reports.test_phases import ALL_IN_ONE, IN_THE_WAY, NET, TRAIN_FILE
 
 FILES = {
-    "crop aligned": (FORK, Asked(crop="aligned")),
-    "crop as stock": (FORK, NOTHING_ASKED),
-    "train only": (TRAIN_FILE, Asked(phase="train")),
-    "stage": (ALL_IN_ONE, Asked(stages=["deploy"])),
-    "in the way": (NET + "".join(IN_THE_WAY), NOTHING_ASKED),
+    "crop aligned": (FORK, ReadingOptions(crop="aligned")),
+    "crop as stock": (FORK, NO_OPTIONS),
+    "train only": (TRAIN_FILE, ReadingOptions(phase="train")),
+    "stage": (ALL_IN_ONE, ReadingOptions(stages=["deploy"])),
+    "in the way": (NET + "".join(IN_THE_WAY), NO_OPTIONS),
 }
 
 
@@ -40,7 +40,7 @@ def test_a_crop_of_two_channels_more_agrees(image: str, tmp_path: Path) -> None:
     text = FORK.replace('top: "out"', 'top: "out" crop_param { axis: 1 }')
     text += layer("r", "ReLU", "out", "r")
     write_pair(tmp_path, text, [("c", "Convolution", [random(4, 1, 3, 3), random(4)])])
-    converted(tmp_path, Asked(crop="aligned"), engine="caffe")
+    converted(tmp_path, ReadingOptions(crop="aligned"), engine="caffe")
     assert image
 
 

@@ -209,7 +209,7 @@ def test_what_caffe_aborts_on_comes_back_as_its_own_line(tmp_path: Path) -> None
         dump(tmp_path, GOOD, text)
 
 
-def run(image: str, command: list[str], tmp_path: Path, **more: object) -> container.Ended:
+def run(image: str, command: list[str], tmp_path: Path, **more: object) -> container.Outcome:
     job = container.Run(
         image_id=image,
         command=command,

@@ -15,7 +15,7 @@ import pytest
 from decant.dumper.dumpfile import Dump
 from decant.engines.caffe import dump as through_caffe
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.parity import measuring
 from decant.loader.parity.verdict import Parity
@@ -43,7 +43,7 @@ def dumped(
 
 
 def measured(dump: Dump, conversion: Conversion | None = None) -> Parity:
-    made = conversion or convert(dump, None, "net")
+    made = conversion or conversion_of(dump, None, "net")
     return measuring.measure(dump, made.build(), made.caffe_map())
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from decant.dumper import dumpfile
 from decant.engines import caffe
-from decant.engines.docker.container import Ended, Run
+from decant.engines.docker.container import Outcome, Run
 from decant.engines.job import Job
 from decant.loader.errors import BadInput, DecantError, EngineError, IntegrityError, Unsupported
 from decant.loader.progress import SILENT
 from tests.helpers import encode_caffemodel as encode
 
 GIB = 1 << 30
-ENDED = Ended(1, "", False, 1.0, ())
+ENDED = Outcome(1, "", False, 1.0, ())
 TODO = Run("i", (), {}, {}, GIB)
 FC = ("fc", "InnerProduct", [np.ones((3, 8), np.float32), np.ones(3, np.float32)])
 
@@ -57,7 +57,7 @@ def test_a_file_of_two_gibibytes_is_for_the_reader(tmp_path: Path) -> None:
         caffe.dump(found, tmp_path / "d.h5", SILENT)
 
 
-def record(folder: Path, content: object, ended: Ended = ENDED) -> dict[str, Any]:
+def record(folder: Path, content: object, ended: Outcome = ENDED) -> dict[str, Any]:
     file = folder / "result.json"
     if content is not None:
         file.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -87,14 +87,14 @@ def test_a_refusal_in_the_container_becomes_our_error(
 
 def test_exit_code_zero_without_a_record_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="without a result"):
-        record(tmp_path, None, Ended(0, "", False, 1.0, ()))
+        record(tmp_path, None, Outcome(0, "", False, 1.0, ()))
 
 
 def test_an_abort_is_the_inputs_fault_and_a_lack_of_memory_is_not(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="aborted"):
-        record(tmp_path, None, Ended(134, "F0102 x 1 a.cpp:1] bad", False, 1.0, ()))
+        record(tmp_path, None, Outcome(134, "F0102 x 1 a.cpp:1] bad", False, 1.0, ()))
     with pytest.raises(EngineError, match="1024 MiB"):
-        record(tmp_path, None, Ended(134, "", True, 1.0, ()))
+        record(tmp_path, None, Outcome(134, "", True, 1.0, ()))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"ok": false}', '{"ok": true}'])

@@ -8,7 +8,7 @@ from typing import Any
 
 from decant.dumper import dumpfile
 from decant.loader.artifact import bundle
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.artifact.describing import describe
 from decant.loader.artifact.manifest import FORMAT, Manifest
 from decant.loader.catalog.models import load_catalog
@@ -36,7 +36,7 @@ def write_lenet(folder: Path) -> Path:
     """lenet_digits, written to `folder`, and returned."""
     dump = dumpfile.read(REFERENCE)
     model = load_catalog().model("lenet_digits")
-    made = convert(dump, model, folder.name)
+    made = conversion_of(dump, model, folder.name)
     text = hashlib.sha256(dump.prototxt.encode()).hexdigest()
     bundle.write(
         folder,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from decant.loader.definition.reading import NOTHING_ASKED, Asked
+from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from decant.stages.convert import convert
 from decant.stages.inputs import Source
 from decant.stages.options import Options
@@ -25,7 +25,7 @@ def write_pair(folder: Path, text: str, layers: Layers) -> None:
 
 
 def converted(
-    folder: Path, asked: Asked = NOTHING_ASKED, source: Source | None = None, **more: Any
+    folder: Path, asked: ReadingOptions = NO_OPTIONS, source: Source | None = None, **more: Any
 ) -> dict[str, Any]:
     """The manifest of the artifact that is made of the pair in `folder`; `more`: of Options."""
     usual = {"out": folder / "artifacts", "engine": "reader", "reading": asked}

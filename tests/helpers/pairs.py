@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from decant.dumper import dumpfile
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.stages.definition import Definition
 from decant.stages.dump import refuse_unconvertible, run
 from decant.stages.inputs import Inputs
@@ -58,7 +58,7 @@ def params(dump: dumpfile.Dump) -> dict[str, list[np.ndarray]]:
 
 def made(dump: dumpfile.Dump) -> Conversion:
     """Stage 2."""
-    return convert(dump, None, "net")
+    return conversion_of(dump, None, "net")
 
 
 def answer(dump: dumpfile.Dump, **inputs: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.definition.graph import Layer, net_from_text
 from decant.loader.definition.prototxt import Field, Message, to_text
 from decant.loader.errors import DecantError
@@ -71,7 +71,7 @@ def _changed(change: Callable[[Layers, Random], str]) -> Plant:
             return None
         try:
             other = replace(dump, prototxt=to_text(net.name, layers))
-            return (guilty,), convert(other, None, "net")
+            return (guilty,), conversion_of(other, None, "net")
         except DecantError:
             return None  # other shapes: no module comes into being
 
@@ -244,7 +244,7 @@ def _tensor(
     def plant(dump: Dump, random: Random) -> Found | None:
         net = net_from_text(dump.prototxt, "net")
         layers = {layer.name: layer for layer in net.layers}
-        made = convert(dump, None, "net")
+        made = conversion_of(dump, None, "net")
         keys = [key for key, (layer, _) in made.origin.items()
                 if key.rpartition(".")[2] == name and layers[layer].type in kinds]  # fmt: skip
         random.shuffle(keys)
@@ -318,7 +318,7 @@ def _unscaled(_: str, array: np.ndarray, layer: Layer, random: Random) -> np.nda
 
 def _exchanged(dump: Dump, random: Random) -> Found | None:
     """Two layers' weights of one shape."""
-    made = convert(dump, None, "net")
+    made = conversion_of(dump, None, "net")
     keys = [key for key in made.origin if key.endswith("weight") and made.tensors[key].ndim > 1]
     random.shuffle(keys)
     for at, key in enumerate(keys):
@@ -331,7 +331,7 @@ def _exchanged(dump: Dump, random: Random) -> Found | None:
 
 def _statistics(dump: Dump, random: Random) -> Found | None:
     """Mean and variance of a BatchNorm exchanged."""
-    made = convert(dump, None, "net")
+    made = conversion_of(dump, None, "net")
     keys = [key for key in made.origin if key.endswith("running_mean")]
     if not keys:
         return None
@@ -365,7 +365,7 @@ def _edited(pattern: str, text: str) -> Plant:
     """One place of model.py replaced; the layer is found by its statement, or by its module."""
 
     def plant(dump: Dump, random: Random) -> Found | None:
-        made = convert(dump, None, "net")
+        made = conversion_of(dump, None, "net")
         places = list(re.finditer(pattern, made.source))
         if not places:
             return None
@@ -392,7 +392,7 @@ def _written_at(made: Conversion, line: int) -> tuple[str, ...]:
 
 def _outputs(dump: Dump, random: Random) -> Found | None:
     """What the module returns under two names exchanged."""
-    made = convert(dump, None, "net")
+    made = conversion_of(dump, None, "net")
     found = re.search(r'\("([^"]+)", (\w+)\),\s*\("([^"]+)", (\w+)\)', made.source)
     if found is None:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from decant.loader.definition.graph import Net, owners
 from decant.loader.layers.rule import Site
-from decant.loader.plan import planning
+from decant.loader.plan import writer
 from decant.loader.plan.batch import input_shapes
 from decant.loader.plan.planning import plan
 from tests.helpers import encode_caffemodel as encode
@@ -58,7 +58,7 @@ def random_blobs(
         ) -> None:
             super().expect(bottoms=bottoms, tops=tops, blobs=len(self.blobs))
 
-    with patch.object(planning, "Site", Giving):
+    with patch.object(writer, "Site", Giving):
         plan(net, [[] for _ in net.layers], shapes or shapes_of(net))
     found = [made.get(index, []) for index in range(len(net.layers))]
     for (layer, number), (owner, other) in owners(net).items():

@@ -13,7 +13,7 @@ from decant.loader.artifact.conversion import GENERATED
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.definition import crop
 from decant.loader.definition.graph import Net, net_from_text
-from decant.loader.definition.reading import Asked, Reading
+from decant.loader.definition.reading import Reading, ReadingOptions
 from decant.loader.errors import Unsupported
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
 from tests.helpers.crop_nets import nets
@@ -249,7 +249,7 @@ def test_the_module_crops_there(how: str, tmp_path: Path) -> None:
     weight = np.zeros((4, 1, 3, 3), np.float32)
     weight[:, :, 1, 1] = 1
     write_pair(tmp_path, FORK, [("c", "Convolution", [weight, np.zeros(4, np.float32)])])
-    manifest = converted(tmp_path, Asked(crop=how))
+    manifest = converted(tmp_path, ReadingOptions(crop=how))
     assert manifest.get("reading") == ({"crop": "aligned"} if how == "aligned" else None)
     assert (
         any("align" in note for note in manifest["changes"])

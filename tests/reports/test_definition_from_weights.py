@@ -11,13 +11,13 @@ from typing import Any
 import h5py
 import pytest
 
-from decant.commands.inspect import inspect
+from decant.commands.inspect import command
 from decant.loader.artifact import bundle
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.field_numbers import BY_NUMBER
 from decant.loader.definition.from_weights import definition_of
 from decant.loader.definition.graph import INSIDE, Net, net_from_text, read_net
-from decant.loader.definition.reading import Asked
+from decant.loader.definition.reading import ReadingOptions
 from decant.loader.definition.schema import FIELDS
 from decant.loader.errors import BadInput, Unsupported, UsageError
 from decant.loader.layers import type_of
@@ -224,7 +224,7 @@ def test_of_a_file_with_both_phases_test_is_taken(tmp_path: Path) -> None:
     )
     net = made(tmp_path, content)
     assert [x.type for x in net.layers] == ["Input", "Convolution"]
-    train = net_from_text(net.text, "net", Asked(phase="train").over())
+    train = net_from_text(net.text, "net", ReadingOptions(phase="train").over())
     assert [x.type for x in train.layers] == ["Data", "Convolution", "SoftmaxWithLoss"]
 
 
@@ -457,7 +457,7 @@ def test_real_files_hold_the_nets_of_their_prototxts(cases: Path) -> None:
 def test_inspect_shows_outputs_where_the_definition_says_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inspect(file=write(tmp_path, NET), options=Options(), as_json=True)
+    command(file=write(tmp_path, NET), options=Options(), as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "caffemodel (current)"
     assert [line["outputs"] for line in found["layers"]] == [[[1, 3, 8, 8]], [[1, 4, 6, 6]]]

@@ -12,7 +12,7 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.definition.graph import net_from_text
 from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
@@ -47,7 +47,7 @@ def converted(text: str, folder: Path) -> tuple[torch.nn.Module, list[list[np.nd
     written(text, folder)
     job = Job(folder / "net.prototxt", folder / "net.caffemodel", {})
     reader.dump(job, folder / "dump.h5", SILENT)
-    model = convert(dumpfile.read(folder / "dump.h5"), None, "net").build()
+    model = conversion_of(dumpfile.read(folder / "dump.h5"), None, "net").build()
     return model, random_blobs(net_from_text(text, "net.prototxt"))
 
 

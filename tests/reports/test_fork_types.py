@@ -9,7 +9,7 @@ import pytest
 from decant.engines.caffe import foreign_to_caffe
 from decant.loader.definition.forks import V1_TYPES
 from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.reading import Asked, Reading
+from decant.loader.definition.reading import Reading, ReadingOptions
 from decant.loader.errors import BadInput, Unsupported
 from decant.stages.inputs import Source
 from tests.helpers import encode_caffemodel as encode
@@ -147,7 +147,7 @@ def test_ristrettos_layers_are_refused_by_name_with_the_way_out(tmp_path: Path) 
 
 def test_with_float_ristrettos_weights_are_those_of_the_float_layers(tmp_path: Path) -> None:
     write_pair(tmp_path, RISTRETTO, FLOATS)
-    found = converted(tmp_path, Asked(float_weights=True))
+    found = converted(tmp_path, ReadingOptions(float_weights=True))
     kinds = [item["type"] for item in found["net"]]
     assert kinds == ["Input", "Convolution", "LRN", "Deconvolution", "InnerProduct"]
     assert found["reading"] == {"float_weights": True}
@@ -169,7 +169,9 @@ def test_intels_quantised_layers_keep_their_type(tmp_path: Path) -> None:
     write_pair(tmp_path, text, [("c", "Convolution", [WEIGHT, BIAS])])
     with pytest.raises(Unsupported, match="quantization_param is not supported: .*--float"):
         converted(tmp_path)
-    assert converted(tmp_path, Asked(float_weights=True))["net"][1]["type"] == "Convolution"
+    assert (
+        converted(tmp_path, ReadingOptions(float_weights=True))["net"][1]["type"] == "Convolution"
+    )
 
 
 @pytest.mark.parametrize("word", ["Relu", "relu", "RELU"])

@@ -11,7 +11,7 @@ import pytest
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.graph import net_from_text, outputs, refuse_side_effects
-from decant.loader.definition.reading import STOCK, Asked, Reading
+from decant.loader.definition.reading import STOCK, Reading, ReadingOptions
 from decant.loader.definition.schema import unknown_to_caffe
 from decant.loader.errors import BadInput, CatalogError, UsageError
 from decant.loader.plan.deploy import deploy
@@ -166,11 +166,11 @@ def test_parameters_of_what_is_not_included_are_passed_over(tmp_path: Path) -> N
 
 def test_the_reading_goes_with_the_dump_and_the_artifact(tmp_path: Path) -> None:
     write_pair(tmp_path, ALL_IN_ONE, WEIGHTS)
-    manifest = converted(tmp_path, Asked(stages=["deploy"]))
+    manifest = converted(tmp_path, ReadingOptions(stages=["deploy"]))
     assert manifest["reading"] == {"stages": ["deploy"]}
     options = Options(out=tmp_path / "other", engine="reader", parity=False)
     source = Source(None, tmp_path / "net.prototxt", tmp_path / "net.caffemodel")
-    dump(source, tmp_path / "net.npz", replace(options, reading=Asked(stages=["deploy"])))
+    dump(source, tmp_path / "net.npz", replace(options, reading=ReadingOptions(stages=["deploy"])))
     load(tmp_path / "net.npz", options, name="net")
     for file in ("manifest.json", "model.py", "model.safetensors"):
         one, other = (tmp_path / place / "net" / file for place in ("artifacts", "other"))
@@ -197,13 +197,13 @@ def test_a_catalog_says_it_and_the_command_line_goes_over_it(tmp_path: Path) -> 
     write_pair(tmp_path, ALL_IN_ONE, WEIGHTS)
     catalog = tmp_path / "models.yaml"
     model = Described([str(tmp_path / "net.prototxt")], [str(tmp_path / "net.caffemodel")])
-    asked = Asked(stages=["deploy"], crop="aligned")
+    asked = ReadingOptions(stages=["deploy"], crop="aligned")
     add("mine", model, Options(catalog=catalog, reading=asked))
     entry = load_catalog(catalog).model("mine")
     assert entry.reading is not None and entry.reading.frozen() == Reading(
         stages=("deploy",), crop="aligned"
     )
-    found = resolve("mine", Options(catalog=catalog, reading=Asked(crop="stock")))
+    found = resolve("mine", Options(catalog=catalog, reading=ReadingOptions(crop="stock")))
     assert found.reading == Reading(stages=("deploy",))
     for wrong in ("{crop: left}", "{colour: 1}", "{stages: deploy}"):
         catalog.write_text(catalog.read_text().replace("reading: {", f"reading: {wrong} #"))

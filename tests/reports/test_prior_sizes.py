@@ -11,7 +11,7 @@ import torch
 
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.reading import Asked, Reading
+from decant.loader.definition.reading import Reading, ReadingOptions
 from decant.loader.errors import Unsupported
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
 
@@ -30,7 +30,7 @@ def net(sizes: str = SIZES) -> str:
 def boxes(folder: Path, how: str, text: str) -> np.ndarray:
     weights = [random(4, 3, 3, 3), random(4)]
     write_pair(folder, text, [("c", "Convolution", weights)])
-    converted(folder, Asked(prior_sizes=how))
+    converted(folder, ReadingOptions(prior_sizes=how))
     module = module_from_source((folder / "artifacts/net/model.py").read_text())
     with torch.no_grad():
         found = module(torch.zeros(1, 3, 64, 64))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from decant.engines import caffe
-from decant.engines.docker.container import Ended, Run
+from decant.engines.docker.container import Outcome, Run
 from decant.engines.job import Job
 from decant.loader.errors import BadInput, Unsupported
 from tests.helpers import encode_caffemodel as encode
@@ -159,7 +159,7 @@ UNKNOWN = "F0102 1 1 layer_factory.hpp:81] Check failed: registry.count(type) ==
 def test_whether_the_files_belong_together_is_asked_only_where_caffe_says_so(
     line: str, asks: bool, tmp_path: Path
 ) -> None:
-    ended = Ended(134, line, False, 1.0, ())
+    ended = Outcome(134, line, False, 1.0, ())
     todo: Any = SimpleNamespace(memory=1 << 30, limit=10, spec=Run)
     job = Job(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", {})
     with pytest.raises(BadInput, match="Caffe aborted") as caught:

@@ -11,7 +11,7 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import UsageError
 from decant.loader.plan.deploy import deploy
@@ -56,7 +56,7 @@ def converted(text: str, folder: Path) -> Conversion:
     net = deploy(read_net(folder / "net.prototxt"), {}, {})
     job = Job(folder / "net.prototxt", folder / "net.caffemodel", {}, net=net)
     reader.dump(job, folder / "dump.h5", SILENT)
-    return convert(dumpfile.read(folder / "dump.h5"), None, "net")
+    return conversion_of(dumpfile.read(folder / "dump.h5"), None, "net")
 
 
 def by_numpy(x: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import BadInput
 from decant.loader.plan.deploy import deploy
@@ -37,7 +37,7 @@ def converted(text: str, caffemodel: bytes, folder: Path) -> Conversion:
         folder / "d.h5",
         SILENT,
     )
-    return convert(dumpfile.read(folder / "d.h5"), None, "net")
+    return conversion_of(dumpfile.read(folder / "d.h5"), None, "net")
 
 
 @torch.no_grad()

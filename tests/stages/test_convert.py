@@ -20,7 +20,7 @@ import decant
 from decant import Options, Source, errors
 from decant.engines import gpu, torch_container
 from decant.loader.definition import graph
-from decant.loader.plan import planning
+from decant.loader.plan import writer
 from decant.loader.weights import caffemodel
 from tests.commands.test_cli import MODEL, ROOT
 from tests.commands.test_generated import CONV, FC, NET, RELU, write
@@ -48,8 +48,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(graph, "parse", counting("parsed", graph.parse))
     monkeypatch.setattr(caffemodel, "read", counting("indexed", caffemodel.read))
-    writer = planning._Writer
-    monkeypatch.setattr(writer, "__init__", counting("planned", writer.__init__))
+    of = writer.Writer
+    monkeypatch.setattr(of, "__init__", counting("planned", of.__init__))
     return count
 
 
@@ -128,7 +128,7 @@ def test_a_conversion_on_the_gpu_tells_the_same_as_one_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The container's part is played by this process."""
-    from decant.commands.convert import convert
+    from decant.commands.convert import command
 
     def here(dump: Path, model: str | None, name: str, out: Path, *_: Any, **__: Any) -> float:
         from decant.stages.load import load
@@ -140,7 +140,7 @@ def test_a_conversion_on_the_gpu_tells_the_same_as_one_here(
     told = []
     for on_gpu in (False, True):
         options = Options(out=tmp_path, engine="reader", gpu=on_gpu)
-        convert(source=Source("lenet_digits"), options=options, as_json=True)
+        command(source=Source("lenet_digits"), options=options, as_json=True)
         told.append(json.loads(capsys.readouterr().out))
         assert told[-1]["seconds"].keys() == {"map", "parity", "write"}
         del told[-1]["seconds"]

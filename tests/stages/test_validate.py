@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from decant.commands.validate import validate
+from decant.commands.validate import command
 from decant.engines import gpu, torch_container
-from decant.engines.docker.container import Ended, Run
+from decant.engines.docker.container import Outcome, Run
 from decant.loader.errors import EngineError, ParityError
 from decant.stages.convert import convert
 from decant.stages.options import Options
@@ -43,7 +43,7 @@ def in_place_of_the_container(
         seen.append((words, files))
         for place in fetch.values():
             place.write_text(stdout)
-        return Ended(status, log, False, 1.0, tuple(fetch)), Run("", (), {}, {}, 0)
+        return Outcome(status, log, False, 1.0, tuple(fetch)), Run("", (), {}, {}, 0)
 
     monkeypatch.setattr(torch_container, "_run", run)
     return seen
@@ -51,7 +51,7 @@ def in_place_of_the_container(
 
 def asked(artifact: Path, catalog: Path | None, as_json: bool) -> None:
     options = Options(gpu=True, catalog=catalog)
-    validate(
+    command(
         names=[str(artifact)], data=None, limit=40, out=None, workers=None, per_class=False,
         options=options, as_json=as_json,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from decant.engines.docker.container import (
     FILE_LIMIT,
     LABEL,
-    Ended,
+    Outcome,
     Run,
     _ids,
     _options,
@@ -129,16 +129,16 @@ FATAL = "F0102 03:04:05.678901 1 net.cpp:72] Unknown bottom blob 'x'\n*** Check 
 def test_each_ending_is_one_line_of_its_own(
     status: int, log: str, oom: bool, seconds: float, expected: str
 ) -> None:
-    line = judge(Ended(status, log, oom, seconds, ()), JOB, "Caffe")
+    line = judge(Outcome(status, log, oom, seconds, ()), JOB, "Caffe")
     assert line.startswith("Caffe ")
     assert expected in line
     assert "\n" not in line
 
 
 def test_a_long_last_line_is_cut() -> None:
-    assert len(judge(Ended(1, "x" * 10_000, False, 1, ()), JOB, "Caffe")) < 400
+    assert len(judge(Outcome(1, "x" * 10_000, False, 1, ()), JOB, "Caffe")) < 400
     flood = FATAL.replace("'x'", "x" * 10_000)
-    assert len(judge(Ended(134, flood, False, 1, ()), JOB, "Caffe")) < 400
+    assert len(judge(Outcome(134, flood, False, 1, ()), JOB, "Caffe")) < 400
 
 
 class Slow:

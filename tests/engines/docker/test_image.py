@@ -168,7 +168,7 @@ def test_the_default_base_is_pinned_by_digest() -> None:
 def test_make_image_with_a_base_builds_on_that_base(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from decant.commands.image import image as command
+    from decant.commands.image import command
     from decant.engines.docker import connection
 
     engine: Any = Engine(ids=("sha256:old",))

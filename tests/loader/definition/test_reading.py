@@ -7,7 +7,7 @@ import pytest
 from decant.dumper.dumpfile import Dump
 from decant.loader.artifact.conversion import reading_of
 from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.reading import STOCK, Asked, Reading, from_json, from_text
+from decant.loader.definition.reading import STOCK, Reading, ReadingOptions, from_json, from_text
 from decant.loader.errors import BadInput, UsageError
 
 OTHER = Reading("TRAIN", ("deploy", "val"), 2, "aligned", "exact", True)
@@ -40,19 +40,19 @@ def test_a_damaged_reading_is_refused(text: str) -> None:
 
 
 def test_the_command_line_goes_over_what_was_said_before() -> None:
-    asked = Asked(phase="train", stages=("val",), crop="stock")
+    asked = ReadingOptions(phase="train", stages=("val",), crop="stock")
     assert asked.over(Reading(stages=("deploy",), level=1, crop="aligned")) == Reading(
         "TRAIN", ("deploy", "val"), 1
     )
-    assert Asked().over(OTHER) == OTHER
+    assert ReadingOptions().over(OTHER) == OTHER
 
 
 @pytest.mark.parametrize(
     ("asked", "named"),
-    [(Asked(phase="run"), "--phase"), (Asked(prior_sizes="int"), "--prior-sizes"),
-     (Asked(crop="left"), "--crop"), (Asked(stages=("",)), "--stage")],
+    [(ReadingOptions(phase="run"), "--phase"), (ReadingOptions(prior_sizes="int"), "--prior-sizes"),
+     (ReadingOptions(crop="left"), "--crop"), (ReadingOptions(stages=("",)), "--stage")],
 )  # fmt: skip
-def test_a_word_that_is_none_is_refused_by_its_option(asked: Asked, named: str) -> None:
+def test_a_word_that_is_none_is_refused_by_its_option(asked: ReadingOptions, named: str) -> None:
     with pytest.raises(UsageError, match=named):
         asked.over()
 

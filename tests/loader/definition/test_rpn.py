@@ -11,7 +11,7 @@ import pytest
 from decant.dumper import dumpfile
 from decant.loader.catalog.models import CatalogReading
 from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.reading import STOCK, Asked, Reading, from_json, from_text
+from decant.loader.definition.reading import STOCK, Reading, ReadingOptions, from_json, from_text
 from decant.loader.errors import UsageError
 from decant.loader.plan.planning import plan
 from tests.commands.test_cli import run
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 PROPOSALS = inputs_text(FASTER) + layer(
     "it", "Python", list(FASTER), ["rois"], python("rpn.proposal_layer", "'feat_stride': 16")
 )
-ASKED = Asked(rpn=["post_nms_top_n=7", "RPN_NMS_THRESH=0.5"])
+ASKED = ReadingOptions(rpn=["post_nms_top_n=7", "RPN_NMS_THRESH=0.5"])
 READING = Reading(rpn=(("nms_thresh", 0.5), ("post_nms_top_n", 7)))
 
 
@@ -36,9 +36,9 @@ def test_settings_are_read_and_come_back_from_their_text() -> None:
 
 
 def test_what_is_said_later_goes_over_what_was_said_before() -> None:
-    later = Asked(rpn=["post_nms_top_n=9", "min_size=0"]).over(READING)
+    later = ReadingOptions(rpn=["post_nms_top_n=9", "min_size=0"]).over(READING)
     assert dict(later.rpn) == {"nms_thresh": 0.5, "post_nms_top_n": 9, "min_size": 0}
-    assert Asked().over(READING) == READING
+    assert ReadingOptions().over(READING) == READING
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_said_later_goes_over_what_was_said_before() -> None:
 )  # fmt: skip
 def test_a_setting_that_is_none_is_refused_by_the_option(word: str) -> None:
     with pytest.raises(UsageError, match="--rpn"):
-        Asked(rpn=[word]).over()
+        ReadingOptions(rpn=[word]).over()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_catalog_says_the_same() -> None:
 def test_the_layer_has_the_settings_that_were_said(
     words: list[str], most: int, literals: str
 ) -> None:
-    net = net_from_text(PROPOSALS, "net", Asked(rpn=words).over())
+    net = net_from_text(PROPOSALS, "net", ReadingOptions(rpn=words).over())
     written = plan(net, [[]] * len(net.layers), FASTER).steps[0].written
     assert literals in str(written.module)
     assert tuple(written.shapes[0]) == (most, 5)

@@ -11,7 +11,7 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.definition.graph import read_net
 from decant.loader.progress import SILENT
 from tests.conftest import CASES
@@ -29,7 +29,7 @@ def test_a_real_net_converts(name: str, cases: Path, tmp_path: Path) -> None:
     reader.dump(
         Job(folder / "net.prototxt", weights, {}, ("conv5-3",), net=net), tmp_path / "d.h5", SILENT
     )
-    converted = convert(dumpfile.read(tmp_path / "d.h5"), None, name)
+    converted = conversion_of(dumpfile.read(tmp_path / "d.h5"), None, name)
     module = converted.build()
     if not (folder / "truth.npz").exists():
         inputs = [torch.zeros(shape) for shape in converted.inputs.values()]

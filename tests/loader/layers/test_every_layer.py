@@ -13,10 +13,10 @@ from decant.dumper import dumpfile
 from decant.dumper.dumpfile import Dump
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.definition.graph import net_from_text
 from decant.loader.parity.running import forget
-from decant.loader.plan.planning import outline
+from decant.loader.plan.outline import outline
 from decant.loader.progress import SILENT
 from tests.helpers.caffe_answers import GOLDEN, unpack
 from tests.helpers.nets import NETS
@@ -80,7 +80,7 @@ def test_a_module_runs_without_a_warning(
 ) -> None:
     wrong = []
     for name, dump in dumps.items():
-        converted = convert(dump, None, "net")
+        converted = conversion_of(dump, None, "net")
         module = converted.build().requires_grad_(grad == "of parameters")
         forget(module)
         inputs = [torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs]

@@ -9,8 +9,9 @@ import torch
 from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import Unsupported
 from decant.loader.ops.proposal import RegionProposal
-from decant.loader.plan.planning import Plan, plan
+from decant.loader.plan.planning import plan
 from decant.loader.plan.plugins import Plugins
+from decant.loader.plan.steps import Plan
 from tests.helpers import by_hand_detection
 from tests.helpers.nets import inputs_text, layer
 from tests.loader.layers.test_forks import FASTER, faster, python

@@ -13,7 +13,7 @@ import torch
 from decant.dumper import dumpfile
 from decant.engines import reader
 from decant.engines.job import Job
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import Unsupported
 from decant.loader.layers import LAYER_TYPES, PYTHON
@@ -371,7 +371,7 @@ def test_a_layer_computes_its_published_definition(name: str, tmp_path: Path) ->
     prototxt, caffemodel, blobs = files(fork, tmp_path)
     weights = caffemodel if blobs else None
     reader.dump(Job(prototxt, weights, {}), tmp_path / "dump.h5", SILENT)
-    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, "net")
+    converted = conversion_of(dumpfile.read(tmp_path / "dump.h5"), None, "net")
     arrays = fork.arrays()
     found = converted.build()(*(torch.from_numpy(arrays[blob]) for blob in converted.inputs))
     tops = list(found.values()) if isinstance(found, dict) else [found]
@@ -417,7 +417,7 @@ def test_a_real_detector_computes_what_opencv_does(name: str, cases: Path, tmp_p
     cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not there")
     prototxt, caffemodel = cases / name / "net.prototxt", cases / name / "net.caffemodel"
     reader.dump(Job(prototxt, caffemodel, {}, ("conv5-3",)), tmp_path / "dump.h5", SILENT)
-    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, name)
+    converted = conversion_of(dumpfile.read(tmp_path / "dump.h5"), None, name)
     (shape,) = converted.inputs.values()
     x = np.random.default_rng(DETECTORS[name]).standard_normal(shape).astype(np.float32) * 60
     found = converted.build()(torch.from_numpy(x))
@@ -512,7 +512,7 @@ def test_a_forks_layer_goes_through_fx_and_export(name: str, tmp_path: Path) -> 
     fork = FORKS[name]
     prototxt, caffemodel, blobs = files(fork, tmp_path)
     reader.dump(Job(prototxt, caffemodel if blobs else None, {}), tmp_path / "dump.h5", SILENT)
-    converted = convert(dumpfile.read(tmp_path / "dump.h5"), None, "net")
+    converted = conversion_of(dumpfile.read(tmp_path / "dump.h5"), None, "net")
     arrays = fork.arrays()
     inputs = tuple(torch.from_numpy(arrays[blob]) for blob in converted.inputs)
     module = converted.build()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.artifact.conversion import Conversion, convert
+from decant.loader.artifact.conversion import Conversion, conversion_of
 from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.schema import TYPES
 from decant.loader.errors import BadInput, DecantError, Unsupported
@@ -32,7 +32,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
 
 def check(net: SmallNet, dump: Dump) -> Conversion:
     """Convert and compare every layer; raises AssertionError with what differs."""
-    converted = convert(dump, None, net.name)
+    converted = conversion_of(dump, None, net.name)
     module = converted.build()
     if net.weights == "second forward":
         check_second(module, converted, dump)
@@ -84,7 +84,7 @@ def test_every_inference_layer_of_caffe_has_a_net() -> None:
 @pytest.mark.slow
 def test_what_is_written_is_as_ruff_would_write_it(golden: dict[str, Dump], tmp_path: Path) -> None:
     for name, dump in golden.items():
-        (tmp_path / f"{name}.py").write_text(convert(dump, None, name).source)
+        (tmp_path / f"{name}.py").write_text(conversion_of(dump, None, name).source)
     ruff = [sys.executable, "-m", "ruff"]
     subprocess.run(
         [*ruff, "format", "--line-length", "100", "--check", tmp_path],
@@ -121,7 +121,7 @@ BY_DATA = {"filter", "filter_two"}
 @pytest.mark.parametrize("name", list(BY_NAME))
 def test_a_module_goes_through_fx_export_and_jit(name: str, golden: dict[str, Dump]) -> None:
     dump = golden[name]
-    converted = convert(dump, None, name)
+    converted = conversion_of(dump, None, name)
     module, inputs = converted.build(), inputs_of(dump, converted)
     forget(module)
     wanted = tensors(module(*inputs))
@@ -146,7 +146,7 @@ FIXED_BATCH = {"scale_axis_0", "scale_two_axes", "scale_all_axes", "scale_by_blo
     "im2col", "ip", "crop_offset", "slice_points", "max_mask", "max_pad_above_half"])  # fmt: skip
 def test_a_module_takes_other_batches(name: str, golden: dict[str, Dump]) -> None:
     dump = golden[name]
-    converted = convert(dump, None, name)
+    converted = conversion_of(dump, None, name)
     module, inputs = converted.build(), inputs_of(dump, converted)
     once = tensors(module(*inputs))
     more = tensors(module(*(torch.cat([x, x[:1]]) for x in inputs)))
@@ -160,7 +160,7 @@ def test_a_module_takes_other_batches(name: str, golden: dict[str, Dump]) -> Non
     "lrn", "lrn_within", "mvn", "prelu", "power_fraction", "lstm", "softmax", "scale_bias"])  # fmt: skip
 def test_a_module_works_in_half_precision(name: str, golden: dict[str, Dump]) -> None:
     dump = golden[name]
-    converted = convert(dump, None, name)
+    converted = conversion_of(dump, None, name)
     module, inputs = converted.build(), inputs_of(dump, converted)
     wanted = tensors(module(*inputs))
     forget(module)
@@ -366,7 +366,7 @@ def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
     for name, dump in golden.items():
         if BY_NAME[name].weights == "second forward":
             continue
-        converted = convert(dump, None, name)
+        converted = conversion_of(dump, None, name)
         for layer_ in dump.layers:
             layer_.activations = [
                 array
@@ -396,7 +396,7 @@ def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
 
     from decant.loader.definition.schema import MESSAGES
     from decant.loader.layers.rule import NO_EFFECT, Site
-    from decant.loader.plan import planning
+    from decant.loader.plan import writer
 
     asked: dict[str, set[str]] = {}
 
@@ -406,9 +406,9 @@ def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
                 asked.setdefault(name, set()).update(params.asked)
             return super().unread()
 
-    with patch.object(planning, "Site", Listening):
+    with patch.object(writer, "Site", Listening):
         for name, dump in golden.items():
-            convert(dump, None, name)
+            conversion_of(dump, None, name)
     fields = dict(word.split(":") for word in MESSAGES["Layer"].split() if ":" in word)
     training = {"accuracy", "contrastive_loss", "hinge_loss", "infogain_loss", "loss", "data", "image_data",
                 "hdf5_data", "hdf5_output", "memory_data", "dummy_data", "window_data", "transform", "python",

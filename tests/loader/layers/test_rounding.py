@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from decant.dumper.dumpfile import Dump
-from decant.loader.artifact.conversion import convert
+from decant.loader.artifact.conversion import conversion_of
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.definition.graph import net_from_text
 from decant.loader.layers.normalised import MOST_DEVIATIONS
 from decant.loader.ops.batch_norm import CentredBatchNorm
 from decant.loader.parity import measuring
-from decant.loader.plan.planning import Plan, plan
+from decant.loader.plan.planning import plan
+from decant.loader.plan.steps import Plan
 from decant.loader.source.codegen import generate
 from tests.helpers.caffe_answers import GOLDEN, unpack
 from tests.helpers.nets import SC, inputs_text, layer
@@ -35,7 +36,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
     "bn_far_mean_scale", "bn_no_variance", "bn_negative_variance",
 ])  # fmt: skip
 def test_a_layer_rounds_as_caffe_does(name: str, golden: dict[str, Dump]) -> None:
-    converted = convert(golden[name], None, name)
+    converted = conversion_of(golden[name], None, name)
     found = measuring.measure(golden[name], converted.build(), converted.caffe_map())
     alone = [top.isolated for top in found.layers if top.verdict != "fused"]
     assert alone and max(alone) <= 2.5e-7

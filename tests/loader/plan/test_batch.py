@@ -17,7 +17,7 @@ from decant.loader.plan.batch import (
     refuse_no_classes,
 )
 from decant.loader.plan.deploy import deploy, with_shapes
-from decant.loader.plan.planning import outline
+from decant.loader.plan.outline import outline
 from tests.helpers.nets import inputs_text, layer
 
 CONV = layer("c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 2 kernel_size: 3 }")  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from decant.loader.definition.graph import Net, net_from_text, outputs
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.plan.deploy import deploy
-from decant.loader.plan.planning import BlobShapes
+from decant.loader.plan.outline import BlobShapes
 from tests.helpers import encode_caffemodel as encode
 
 CONV = 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }'

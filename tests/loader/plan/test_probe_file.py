@@ -11,7 +11,7 @@ import pytest
 
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.errors import BadInput, UsageError
-from decant.loader.plan.planning import BlobShapes
+from decant.loader.plan.outline import BlobShapes
 from decant.loader.plan.probe_file import read
 from tests.helpers.nets import Shape, inputs_text, layer
 

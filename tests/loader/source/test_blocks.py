@@ -18,7 +18,8 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.definition.naming import Names
 from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Written
-from decant.loader.plan.planning import Plan, Step, Value, plan
+from decant.loader.plan.planning import plan
+from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source import codegen
 from decant.loader.source.block_names import labels_of, shared_names_of
 from decant.loader.source.blocks import fold

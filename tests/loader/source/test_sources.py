@@ -13,7 +13,8 @@ import pytest
 from decant.loader.definition.graph import net_from_text
 from decant.loader.layers.rule import Written
 from decant.loader.ops import OPS
-from decant.loader.plan.planning import Plan, Step, Value, plan
+from decant.loader.plan.planning import plan
+from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source.codegen import generate
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.odd_structures import ODD

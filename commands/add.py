@@ -34,9 +34,10 @@ def command(
 def _next(name: str, path: Path, input_shapes: list[str]) -> str:
     """`make convert`, where that reads this very catalog."""
     from decant.loader.catalog.models import DEFAULT
+    from decant.loader.machine import next_step
 
     more = " ".join(f"--input {shlex.quote(word)}" for word in input_shapes)
     if path.resolve() == Path(os.environ.get("DECANT_CATALOG") or DEFAULT).resolve():
-        return f"make convert MODEL={name}" + (f" ARGS={shlex.quote(more)}" if more else "")
-    command = f"decant convert {name} --catalog {shlex.quote(str(path))}"
-    return f"{command} {more}".rstrip()
+        made = f"make convert MODEL={name}" + (f" ARGS={shlex.quote(more)}" if more else "")
+        return next_step(made, f"decant convert {name} {more}".rstrip())
+    return f"decant convert {name} --catalog {shlex.quote(str(path))} {more}".rstrip()

@@ -12,6 +12,7 @@ from decant.commands.run import emit
 from decant.loader.catalog.cache import cache_folder
 from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import DecantError, GpuError
+from decant.loader.machine import next_step
 
 # a VGG's files, its dump and its artifact
 ENOUGH_DISK = 4 << 30
@@ -47,7 +48,7 @@ def _torch() -> Finding:
     try:
         import torch
     except ImportError as error:
-        return Finding("torch", False, f"{error}: make setup")
+        return Finding("torch", False, f"{error}: {next_step('make setup', 'pip install torch')}")
     cuda = "CUDA" if torch.cuda.is_available() else "CPU only"
     return Finding("torch", True, f"{torch.__version__}, {cuda}")
 
@@ -82,7 +83,11 @@ def _engine() -> list[Finding]:
     try:
         version = client.version()
         found = [Finding("engine", True, f"Docker {version['Version']} at {endpoint()}")]
-        for which, step in (("caffe", "make image"), ("torch", "make image ARGS='--which torch'")):
+        steps = {
+            "caffe": next_step("make image", "decant image"),
+            "torch": next_step("make image ARGS='--which torch'", "decant image --which torch"),
+        }
+        for which, step in steps.items():
             image = find(client, which)
             text = image[:19] if image else f"not built; {step} builds it, or its first use"
             found.append(Finding(f"{which} image", image is not None, text))

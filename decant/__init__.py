@@ -6,11 +6,13 @@
 
 The names here are filled in when they are first asked for: importing `decant` imports no torch. In a
 checkout the parts of the package are links to the folders beside this one; in a wheel they lie here.
+A checkout that lost its links (unpacked by Python's zipfile, as torch.hub does) is read beside them.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from decant.stages.inputs import Source as Source
     from decant.stages.inspect import inspect as inspect
     from decant.stages.options import Options as Options
+
+if not Path(__file__).with_name("loader").is_dir():
+    # the link is a small file that holds its target's name; the folder itself is one level up
+    __path__.insert(0, str(Path(__file__).resolve().parents[1]))
 
 __version__ = "0.2.0"
 _PLACES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from decant.loader.errors import EngineError, GpuError
+from decant.loader.machine import next_step
 
 if TYPE_CHECKING:
     import docker
@@ -25,7 +26,9 @@ def require() -> None:
     finally:
         client.close()
     if reason:
-        raise GpuError(f"no GPU for containers ({reason}): {SET_UP}; or leave GPU=1 out")
+        raise GpuError(
+            f"no GPU for containers ({reason}): {SET_UP}; or leave {next_step('GPU=1', '--gpu')} out"
+        )
 
 
 def why_not(client: docker.DockerClient) -> str:
@@ -38,7 +41,7 @@ def why_not(client: docker.DockerClient) -> str:
 
     image_id = find(client, "torch") or find(client, "caffe")
     if image_id is None:
-        return "no image of ours to try it with: make image"
+        return f"no image of ours to try it with: {next_step('make image', 'decant image')}"
     with TemporaryDirectory() as folder:
         job = Run(
             image_id=image_id,

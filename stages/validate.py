@@ -19,6 +19,7 @@ from decant.loader.errors import (
     ParityError,
     UsageError,
 )
+from decant.loader.machine import next_step
 from decant.loader.progress import SILENT
 from decant.stages.answers import BATCH, beside, ends_in, from_caffe, refuse_no_classifier
 from decant.stages.load import check_device
@@ -220,7 +221,9 @@ def _folders(names: Sequence[str], out: Path | None) -> list[Path]:
         path.parent for path in root.glob("*/manifest.json") if path.parent.name[0] != "."
     )
     if not found:
-        raise ArtifactMissing(f"no artifacts in {root}: make convert")
+        raise ArtifactMissing(
+            f"no artifacts in {root}: {next_step('make convert', 'decant convert')}"
+        )
     return found
 
 

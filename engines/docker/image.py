@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from decant.engines.docker.connection import engine_errors
 from decant.loader.errors import EngineError
+from decant.loader.machine import next_step
 from decant.loader.progress import Progress
 
 if TYPE_CHECKING:
@@ -106,16 +107,23 @@ def _follow(event: dict[str, Any], which: str, base: str | None, steps: list[str
         steps.append(text)
     if "error" in event:
         hint = (
-            "the base image cannot be pulled: give one with `make image BASE=...` "
-            "(`make base` makes one without a registry)"
+            f"the base image cannot be pulled: give one with `{_command('...')}` "
+            f"(`{next_step('make base', str(ROOT / 'docker/base.sh'))}` makes one without a registry)"
             if not any(step.startswith("Step 3") for step in steps)
-            else f"`make image{' BASE=' + base if base else ''}` builds it alone"
+            else f"`{_command(base)}` builds it alone"
         )
         raise EngineError(
             f"the {which} image cannot be built: {event['error'].strip().splitlines()[-1][:200]}; "
             f"{hint}, or use --engine reader",
             steps[-5:],
         )
+
+
+def _command(base: str | None) -> str:
+    """That builds the image, on `base`."""
+    if base is None:
+        return next_step("make image", "decant image")
+    return next_step(f"make image BASE={base}", f"decant image --base {base}")
 
 
 def _files(which: str) -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from decant.loader.artifact import formats, safetensors_file
 from decant.loader.artifact.manifest import Description, Manifest, StoredTensor
 from decant.loader.artifact.records import Build, ParityRecord
 from decant.loader.errors import ArtifactMissing, IntegrityError, UsageError
+from decant.loader.machine import convert_command
 from decant.loader.pictures import MEAN_IMAGE
 
 REPRODUCIBLE = ("manifest.json", "model.py", "model.safetensors")
@@ -156,7 +157,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     text = _text(folder / "manifest.json")
     if text is None:
-        raise ArtifactMissing(f"no artifact in {folder}: make convert MODEL={folder.name}")
+        raise ArtifactMissing(f"no artifact in {folder}: {convert_command(folder.name)}")
     return formats.manifest(text, f"{folder}/manifest.json")
 
 

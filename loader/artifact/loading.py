@@ -17,6 +17,7 @@ from decant.loader.artifact.bundle import folder_of
 from decant.loader.artifact.manifest import Manifest
 from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.errors import ArtifactMissing, IntegrityError
+from decant.loader.machine import convert_command
 from decant.loader.pictures.transforms import build_transform
 from decant.loader.source.tracing import CaffeMap
 
@@ -29,11 +30,11 @@ def load(name: str | os.PathLike[str]) -> tuple[nn.Module, nn.Module]:
     """
     folder = folder_of(name)
     if not folder.is_dir():
-        raise ArtifactMissing(f"no artifact in {folder}: make convert MODEL={folder.name}")
+        raise ArtifactMissing(f"no artifact in {folder}: {convert_command(folder.name)}")
     manifest = bundle.read_manifest(folder)
     for file in bundle.REPRODUCIBLE:
         if not (folder / file).is_file():
-            raise IntegrityError(f"{folder}: {file} is missing; make convert MODEL={folder.name}")
+            raise IntegrityError(f"{folder}: {file} is missing; {convert_command(folder.name)}")
     model = _module(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
     model.__dict__["caffe_map"] = caffe_map(manifest)

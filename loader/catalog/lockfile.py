@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from decant.loader.catalog.models import Source
+from decant.loader import machine
+from decant.loader.catalog.models import DEFAULT, Source
 from decant.loader.errors import FetchError
 from decant.loader.progress import Progress
 
@@ -18,8 +19,16 @@ Records = dict[str, dict[str, dict[str, Any]]]
 
 
 def path_for(catalog: Path) -> Path:
-    """models.yaml -> models.lock.json, beside it."""
-    return catalog.with_name(catalog.name.rsplit(".", 1)[0] + ".lock.json")
+    """models.yaml -> models.lock.json, beside it; of the installed package's own, in the user's folder.
+
+    Nothing is written into a package: an update would lose it, and it is often not the user's.
+    """
+    name = catalog.name.rsplit(".", 1)[0] + ".lock.json"
+    if catalog.resolve() == DEFAULT and not machine.is_checkout():
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("decant")) / name
+    return catalog.with_name(name)
 
 
 def completed(catalog: Path, model: str, what: str, source: Source) -> Source:
@@ -77,6 +86,7 @@ def _well_formed(records: Any) -> bool:
 
 
 def _write(lock: Path, records: Records) -> None:
+    lock.parent.mkdir(parents=True, exist_ok=True)
     part = lock.with_name(f"{lock.name}.{os.getpid()}.part")
     part.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n")
     os.replace(part, lock)

@@ -234,7 +234,7 @@ class Catalog(_Strict):
             return self.models[name]
         near = get_close_matches(name, list(self.models), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"{self.path.name} has no model {name!r}{hint} (`decant list` shows all)")
+        raise UsageError(f"{self.path} has no model {name!r}{hint} (`decant list` shows all)")
 
     def local(self, file: str) -> Path:
         """A path of the catalog: relative to its folder."""

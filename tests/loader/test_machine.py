@@ -1,15 +1,16 @@
-"""Units that differ between Linux and macOS."""
+"""Units that differ between Linux and macOS, and words between a checkout and a package."""
 
 from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from decant.loader.machine import peak_memory
+from decant.loader.machine import ROOT, convert_command, is_checkout, peak_memory
 
 KEPT = 64 << 20
 
@@ -25,3 +26,13 @@ def test_memory_that_is_held_is_counted() -> None:
     held = np.ones(KEPT, np.uint8)
     assert KEPT < peak_memory() < 1 << 40
     assert held[-1] == 1
+
+
+def test_make_is_named_in_the_checkouts_folder_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert is_checkout() and convert_command("vgg16") == "make convert MODEL=vgg16"
+    (tmp_path / "Makefile").write_text("another project's\n")
+    monkeypatch.chdir(tmp_path)
+    assert convert_command("vgg16") == "decant convert vgg16"

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 Engine = Annotated[
-    asked.Wanted, typer.Option(help="Who reads the model; auto: real Caffe where it can be had.")
+    asked.Wanted, typer.Option(help="Who reads the model; auto: real Caffe where it is available.")
 ]
 # of an artifact: real Caffe answers beside PyTorch only where it is named
 Beside = Annotated[

@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
     asked = parser.parse_args(words)
     unknown = [name for name in asked.names if name not in BENCHES]
     if unknown:
-        parser.error(f"{unknown[0]!r} is none of {known}")
+        parser.error(f"{unknown[0]!r} is not one of {known}")
     results = {name: BENCHES[name]() for name in asked.names or BENCHES}
     if asked.json:
         print(json.dumps(results, indent=1))

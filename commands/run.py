@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 from decant.loader.errors import DecantError, UsageError
 
 BUG, INTERRUPTED, TERMINATED = 1, 130, 143
-# no fault of ours: a full disk, a folder that cannot be written
+# not our bugs: a full disk, a folder that cannot be written
 PLACES = {
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT,
     errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,

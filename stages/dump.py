@@ -101,7 +101,7 @@ def refuse_unconvertible(
     plugins: Plugins | None = None,
     finite: bool = False,
 ) -> Checked:
-    """Raise BadInput or Unsupported with all that no engine would mend; `finite`: NaN, too.
+    """Raise BadInput or Unsupported with all that no engine could make right; `finite`: NaN, too.
 
     Layers that cannot be converted are named together with weights that are missing, and decide the
     exit code: no other file would help there.

@@ -25,7 +25,7 @@ class Options:
     """How a net is read, run, compared and kept; each stage looks at what concerns it.
 
     `out`: the folder in which the artifact's folder is made; None: where `decant.load` looks for it.
-    `engine`: who reads the net; `auto` takes real Caffe where it can be had. `device`: where PyTorch
+    `engine`: who reads the net; `auto` takes real Caffe where it is available. `device`: where PyTorch
     runs, and `gpu`: in the torch container instead, on its GPU. `parity` False: parameters only, no
     probe run. `report`: write report.html. `probe`: an NPZ with one array an input. `shapes`: of inputs,
     in place of what the definition says. `reading`: which of the definition's layers are taken, and how.

@@ -101,7 +101,7 @@ def test_the_bench_tells_its_usage_and_measures_nothing() -> None:
     for name in re.findall(r"python -m bench (\w+)", (ROOT / "docs/performance.md").read_text()):
         assert name in told.stdout
     wrong = bench("nothing")
-    assert wrong.returncode == 2 and "'nothing' is none of" in wrong.stderr
+    assert wrong.returncode == 2 and "'nothing' is not one of" in wrong.stderr
 
 
 class PyCaffe:

@@ -69,7 +69,9 @@ def _replace(path: Path, name: str, old: bytes, end: bytes, added: str) -> None:
         before = load_catalog(path).models if path.exists() else {}
         found = _checked(new)
         if {key: model for key, model in found.models.items() if key != name} != before:
-            raise CatalogError(f"{path.name}: an entry behind its end changes others; write it in")
+            raise CatalogError(
+                f"{path.name}: an entry at its end would change others; add it by hand"
+            )
         if path.exists():
             shutil.copymode(path, new)
         os.replace(new, path)

@@ -207,7 +207,9 @@ class Model(_Strict):
         from decant.loader.zoo import MODULES
 
         if self.module not in (*MODULES, "generated"):
-            raise ValueError(f"module {self.module!r} is none of {', '.join(MODULES)}, generated")
+            raise ValueError(
+                f"module {self.module!r} is not one of {', '.join(MODULES)}, generated"
+            )
         if self.module != "generated" and (self.input is None or self.preprocessing is None):
             raise ValueError(
                 "input and preprocessing are missing; only generated modules do without"
@@ -263,10 +265,12 @@ class _Loader(Composer, _Parser):  # type: ignore[misc]
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for number, key in enumerate(keys):
             if not isinstance(key, str):
-                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} is not a text")
+                raise yaml.YAMLError(
+                    f"line {node.start_mark.line + 1}: key {key!r} is not a string"
+                )
             if key in keys[:number]:
                 line = node.value[number][0].start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: key {key!r} is there twice")
+                raise yaml.YAMLError(f"line {line}: key {key!r} appears twice")
         return super().construct_mapping(node, deep)
 
 

@@ -220,7 +220,7 @@ class _Reader:
         try:
             return self.data[first:after].decode()
         except UnicodeDecodeError:
-            raise WireError(first, "a text that is not UTF-8") from None
+            raise WireError(first, "text that is not UTF-8") from None
 
     def _without_name(self, kind: str, number: int, wire: int, first: int, after: int) -> Field:
         if wire == VARINT and (kind, number) in WHOLE_IN_FORKS:

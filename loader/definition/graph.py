@@ -98,7 +98,7 @@ def read_net(path: Path, reading: Reading = STOCK) -> Net:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise BadInput(f"{path}: a text in UTF-16; save it as UTF-8")
+        raise BadInput(f"{path}: UTF-16 text; save it as UTF-8")
     refuse_other_file(path, data)
     net = net_from_text(data.decode(errors="replace"), str(path), reading)
     _refuse_other_encodings(net.source, path, data)

@@ -172,7 +172,7 @@ def _unquote(token: _Token, file: str) -> str:
         bytewise = raw.encode().decode("latin-1")
         return _ESCAPE.sub(_escaped, bytewise).encode("latin-1").decode()
     except UnicodeError:
-        raise BadInput(f"{file}:{token.line}: a text that is not UTF-8") from None
+        raise BadInput(f"{file}:{token.line}: text that is not UTF-8") from None
     except ValueError:
         raise BadInput(f"{file}:{token.line}: an escape that stands for no character") from None
 

@@ -93,7 +93,7 @@ def from_text(text: str) -> Reading:
     """The reading of which `text` is `to_text`. Raises ValueError."""
     found = json.loads(text) if text else {}
     if not isinstance(found, dict):
-        raise ValueError("no object")
+        raise ValueError("not an object")
     return from_json(found)
 
 

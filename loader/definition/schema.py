@@ -276,7 +276,7 @@ def _faults(
         if item.name in first and not of.repeated:
             where = f"first in line {first[item.name]}"
             fork = (kind, item.name) in REPEATED_IN_FORKS
-            yield Fault(item.line, f"{place}{item.name} stands a second time ({where})", fork)
+            yield Fault(item.line, f"{place}{item.name} appears a second time ({where})", fork)
         first.setdefault(item.name, item.line)
         yield from _of_value(item, of.kind, kind, place)
     for name, of in known.items():

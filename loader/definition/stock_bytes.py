@@ -38,7 +38,7 @@ def stock_parses(path: Path) -> bool:
 
 
 def _check(data: mmap.mmap, start: int, end: int, message: str) -> None:
-    """Raise WireError where these bytes are no such message."""
+    """Raise WireError where these bytes are not such a message."""
     known = _STOCK[message]
     for number, wire, first, after in fields(data, start, end):
         of = known.get(number)

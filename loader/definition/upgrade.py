@@ -114,7 +114,7 @@ def _from_v0(outer: Message, file: str) -> Message:
     word = inner.text("type")
     if word != word.lower() or not word:
         raise BadInput(
-            f"{file}:{outer.line}: layer {inner.text('name')!r}: type {word!r} is none of the words "
+            f"{file}:{outer.line}: layer {inner.text('name')!r}: type {word!r} is not one of the words "
             f"that `layers {{ layer {{ ... }} }}` takes{_meant(word, V0_TYPES)}"
         )
     fields = [item for item in outer.fields if item.name in ("bottom", "top")]
@@ -206,8 +206,8 @@ def _v1_type(item: Field, layer: Message, file: str) -> str:
         pass
     if word != word.upper() or word == "NONE":
         raise BadInput(
-            f"{file}:{item.line}: layer {layer.text('name')!r}: type {word} is none of the words that "
-            f"`layers` takes{_meant(word, _V1_NAMES)}"
+            f"{file}:{item.line}: layer {layer.text('name')!r}: type {word} is not one of the words "
+            f"that `layers` takes{_meant(word, _V1_NAMES)}"
         )
     return _V1_NAMES.get(word) or forks.V1_TYPES.get(word, word)
 

@@ -39,7 +39,7 @@ class Parameters(Enum):
 class Weight(Enum):
     """How the first blob is applied."""
 
-    NOT = "it is no such weight"
+    NOT = "it is not such a weight"
     KERNEL = "out x in/group x window, at each place of the top"
     TRANSPOSED = "in x out/group x window, at each place of the bottom"
     MATRIX = "out x in, to each row"

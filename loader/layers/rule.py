@@ -131,7 +131,7 @@ class Params:
         if word.isdigit() and int(word) < len(values):
             word = values[int(word)]
         if word not in values or not word:
-            raise Refused(f"{name}: {word!r} is none of {', '.join(filter(None, values))}")
+            raise Refused(f"{name}: {word!r} is not one of {', '.join(filter(None, values))}")
         return word
 
     def messages(self, name: str) -> list[Params]:

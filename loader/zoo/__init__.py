@@ -52,5 +52,5 @@ def source(module: str, arguments: Mapping[str, Any]) -> str:
 
 def _entry(module: str) -> tuple[str, str]:
     if module not in MODULES:
-        raise CatalogError(f"module {module!r} is none of {', '.join(MODULES)}")
+        raise CatalogError(f"module {module!r} is not one of {', '.join(MODULES)}")
     return MODULES[module]

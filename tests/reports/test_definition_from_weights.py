@@ -358,7 +358,7 @@ WRONG = [
     (b"".join(chunk(100, text(1, "c") + text(2, "Convolution") + b"".join(chunk(7, blob(x)) for x in WEIGHTS)) for _ in range(1)),
      "holds weights and no definition"),
     (saved("c", "Convolution", "data", "c", chunk(106, b"\x08"), WEIGHTS), "its definition is damaged"),
-    (saved("c", "Convolution", "data", "c", chunk(3, b"\xff\xfe"), WEIGHTS), "a text that is not UTF-8"),
+    (saved("c", "Convolution", "data", "c", chunk(3, b"\xff\xfe"), WEIGHTS), "text that is not UTF-8"),
     (saved("c", "Convolution", "data", "c", chunk(8, b"\x1b"), WEIGHTS), "wire type 3"),
 ]  # fmt: skip
 

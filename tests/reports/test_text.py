@@ -25,10 +25,10 @@ def net(text: str, reading: Reading = STOCK) -> Net:
 
 # (line 2 and what follows, what is said of it)
 TWICE = [
-    (conv("c", "data", "c", "kernel_size: 3 num_output: 4"), "num_output stands a second time"),
+    (conv("c", "data", "c", "kernel_size: 3 num_output: 4"), "num_output appears a second time"),
     (conv("c", "data", "c", "kernel_size: 3 bias_term: true bias_term: true"), "bias_term"),
     (layer("c", "ReLU", "data", "c", "relu_param { } relu_param { negative_slope: 1 }"), "relu_param"),
-    (layer("c", "ReLU", "data", "c", "name: 'again'"), "name stands a second time"),
+    (layer("c", "ReLU", "data", "c", "name: 'again'"), "name appears a second time"),
     (layer("c", "ReLU", "data", "c", "phase: TEST phase: TRAIN"), "phase"),
     (layer("c", "ReLU", "data", "c", "include { phase: TEST phase: TEST }"), "phase"),
     (layer("c", "ReLU", "data", "c", "param { name: 'a' name: 'b' }"), "name"),
@@ -38,7 +38,7 @@ TWICE = [
     (layer("c", "ReLU", "data", "c", "phase: TEST phase: TEST include { phase: TRAIN }"), "phase"),
     (layer("c", "DepthwiseConvolution", "data", "c",
            "convolution_param { num_output: 3 kernel_h: 1 kernel_h: 1 }"), "kernel_h"),
-    ('name: "a"\nname: "b" ' + layer("c", "ReLU", "data", "c"), "line 3: name stands a second time (first in line 2)"),
+    ('name: "a"\nname: "b" ' + layer("c", "ReLU", "data", "c"), "line 3: name appears a second time (first in line 2)"),
     ("state { level: 0 } state { level: 1 } " + layer("c", "ReLU", "data", "c"), "state"),
 ]  # fmt: skip
 KINDS = [
@@ -267,7 +267,7 @@ def test_letters_that_one_does_not_see_are_named(text: str, said: str) -> None:
 def test_utf_16_is_said_to_be_so(encoding: str, tmp_path: Path) -> None:
     mark = b"" if encoding == "utf-16" else b"\xfe\xff"
     (tmp_path / "net.prototxt").write_bytes(mark + HEAD.encode(encoding))
-    with pytest.raises(BadInput, match="a text in UTF-16; save it as UTF-8"):
+    with pytest.raises(BadInput, match="UTF-16 text; save it as UTF-8"):
         read_net(tmp_path / "net.prototxt")
 
 

@@ -188,7 +188,7 @@ def test_all_mistakes_of_all_models_are_reported_at_once(tmp_path: Path) -> None
         ("models: {tiny: {}, tiny: {}}\n", "twice"),
         ("a: &x {b: 1}\nmodels: *x\n", "alias"),
         ("models: {1: {}}\n", "1"),
-        ("models: {[a, b]: {}}\n", "not a text"),
+        ("models: {[a, b]: {}}\n", "not a string"),
         ("models: !!python/object/apply:os.system [true]\n", "python"),
         ("models: {tiny: [}\n", "line 1"),
         ("models: {}\n---\nmodels: {}\n", "document"),

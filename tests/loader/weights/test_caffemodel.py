@@ -98,7 +98,7 @@ ATTACKS = {
     "tar": (bytes(257) + b"ustar\x00" + bytes(64), "a tar archive"),
     "pickle 3": (b"\x80\x03c" + bytes(64), "a pickle"),
     "npy": (b"\x93NUMPY\x01\x00" + bytes(64), "a NumPy array"),
-    "UTF-16": ("\ufeffname: 'x'".encode("utf-16-le"), "a text in UTF-16"),
+    "UTF-16": ("\ufeffname: 'x'".encode("utf-16-le"), "UTF-16 text"),
     "zeros": (bytes(100), "a run of zero bytes"),
     "definition": (b'name: "x"\nlayer { }', "a prototxt"),
     "cut": (GOOD[:-1], "announced"),

@@ -188,8 +188,10 @@ def test_a_checkout_that_lost_its_links_runs(unlinked: Path) -> None:
         "import hubconf, decant.pipeline, decant.loader.catalog.models as models\n"
         "from loader import load\n"
         "assert callable(hubconf.lenet_digits) and models.load_catalog().models\n"
-        "from decant.engines.docker.image import ROOT\n"
-        "assert (ROOT / 'docker/caffe.Dockerfile').is_file()\n"
+        "from decant.engines.docker import image\n"
+        "found = {name.split('/')[0] for name, _ in image._files('torch')}\n"
+        "assert found >= {name.split('/')[0] for name in image.CONTEXTS['torch']}, found\n"
+        "assert all((image.ROOT / name).is_file() for name in image.CONTEXTS['caffe'])\n"
     )
     for words in (["-c", code], ["pipeline.py", "list"], ["-m", "decant", "--version"]):
         done = subprocess.run(

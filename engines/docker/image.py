@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import decant
 from decant.engines.docker.connection import engine_errors
 from decant.loader.errors import EngineError
 from decant.loader.machine import next_step
@@ -126,8 +127,14 @@ def _command(base: str | None) -> str:
     return next_step(f"make image BASE={base}", f"decant image --base {base}")
 
 
+def _place(name: str) -> Path:
+    """The package's own files lie beside its folders, but where a checkout has lost its links."""
+    path = ROOT / name
+    return path if path.exists() else Path(decant.__file__).parent / name
+
+
 def _files(which: str) -> Iterator[tuple[str, Path]]:
-    places = {name: ROOT / name for name in CONTEXTS[which]}
+    places = {name: _place(name) for name in CONTEXTS[which]}
     if which == "torch":
         places["build/wheels"] = WHEELS
     for name, path in places.items():

@@ -25,12 +25,8 @@ def is_checkout() -> bool:
 
 
 def next_step(target: str, program: str) -> str:
-    """What a user types as the next step: a make target in the checkout's folder, elsewhere `decant`."""
-    try:
-        here = Path("Makefile").samefile(ROOT / "Makefile")
-    except OSError:
-        here = False
-    return target if here else program
+    """What a user types as the next step: a make target in a checkout; a package has no Makefile."""
+    return target if is_checkout() else program
 
 
 def convert_command(model: str) -> str:

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from decant.loader.machine import ROOT, convert_command, is_checkout, peak_memory
+from decant.loader import machine
+from decant.loader.machine import peak_memory
 
 KEPT = 64 << 20
 
@@ -28,11 +29,8 @@ def test_memory_that_is_held_is_counted() -> None:
     assert held[-1] == 1
 
 
-def test_make_is_named_in_the_checkouts_folder_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    assert is_checkout() and convert_command("vgg16") == "make convert MODEL=vgg16"
-    (tmp_path / "Makefile").write_text("another project's\n")
-    monkeypatch.chdir(tmp_path)
-    assert convert_command("vgg16") == "decant convert vgg16"
+def test_make_is_named_in_a_checkout_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.is_checkout()
+    assert machine.convert_command("vgg16") == "make convert MODEL=vgg16"
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    assert machine.convert_command("vgg16") == "decant convert vgg16"

@@ -240,7 +240,7 @@ def test_it_makes_the_same_image_as_the_checkout(environment: Path, elsewhere: P
         [sys.executable, str(ROOT / "pipeline.py"), "image", "--json"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert json.loads(told)["id"] == json.loads(mine)["id"]
+    assert json.loads(told)["image"] == json.loads(mine)["image"]
 
 
 def test_the_version_is_told(environment: Path, elsewhere: Path) -> None:

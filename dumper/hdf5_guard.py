@@ -17,6 +17,7 @@ import numpy as np
 
 os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
 
+# deeper than any group of the dump format
 MAX_DEPTH = 5
 _HEAP = re.compile(rb"GCOL\x01.{11}", re.DOTALL)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 META = "meta.json"
 NPY_MAGIC = b"\x93NUMPY\x01\x00"
+# bytes at a time, so that no copy of a whole array is made
 BLOCK = 4 << 20
 
 

@@ -19,6 +19,7 @@ from .hdf5_guard import read_tree
 from .npz_guard import read_archive
 
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+# far more than the deepest net has; a text is as long as a prototxt may be
 MAX_OBJECTS = 200_000
 MAX_TEXT = 64 << 20
 # what libhdf5, zipfile and the guards raise on a file that is not whole, or not plain

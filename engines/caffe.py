@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from decant.loader.layers.rule import Shape
 
 COMMAND = ("python3", "-I", "-B", "-m", "dumper", "/io")
+# io.cpp: SetTotalBytesLimit(kProtoReadBytesLimit), INT_MAX: Caffe reads no larger caffemodel
 CAFFE_LIMIT = 1 << 31
 GIBIBYTE = 1 << 30
 # pycaffe logs to stderr; level 2 keeps the line of a fatal error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from decant.engines.engine import Engine
     from decant.loader.artifact.manifest import Manifest
 
+# pictures at a time: all of their activations are in memory together
 BATCH = 32
 # a run of the container starts Caffe and reads the weights: it takes many pictures at once
 CAFFE_BYTES = 256 << 20

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from decant.loader.catalog.models import Catalog
     from decant.loader.pictures.recipe import Recipe
 
+# as ImageNet counts, and as Caffe prints
 TOP = 5
 
 

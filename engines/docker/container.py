@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LABEL = "decant.run"
+# the largest file that a container may hand back: more than any dump, less than a full disk
 FILE_LIMIT = 16 << 30
 FOLDER = "/io"
 MEBIBYTE = 1 << 20

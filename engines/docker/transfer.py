@@ -15,6 +15,7 @@ from decant.loader.errors import BadInput, EngineError
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
+# bytes at a time, so that a dump is never in memory whole
 BLOCK = 1 << 20
 
 

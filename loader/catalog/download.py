@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import requests
 
 BLOCK = 1 << 20
+# in a row without a new byte; seconds to connect and between two bytes
 TRIES = 4
 TIMEOUT = (15, 60)
+# no weights are larger, where the catalog does not say a size
 MAX_BYTES = 16 << 30
 # HTTP answers that may be other ones a moment later; 416: what we had was not the file's beginning
 PASSING = (408, 416, 429)

@@ -18,6 +18,7 @@ import yaml
 from decant.loader.catalog.models import Catalog, load_catalog
 from decant.loader.errors import CatalogError, UsageError
 
+# models.yaml's own, so that an entry that is added looks like its neighbours
 WIDTH = 120
 INDENT = 2
 # what needs no quotes, in braces neither, and is not a truth value

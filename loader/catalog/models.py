@@ -18,6 +18,7 @@ from decant.loader.definition.reading import Reading
 from decant.loader.errors import CatalogError, UsageError
 
 DEFAULT = Path(__file__).resolve().parents[2] / "models.yaml"
+# many times the catalog that comes with Decant: what is larger is another file
 MAX_BYTES = 1 << 20
 
 # of the empty file: real lists have been published with them

@@ -9,6 +9,7 @@ from pathlib import Path
 from decant.loader.errors import FetchError
 
 BLOCK = 1 << 20
+# a member without a size in the catalog may unpack to so much: several times the largest model
 LIMIT = 4 << 30
 
 

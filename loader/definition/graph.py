@@ -26,6 +26,7 @@ from decant.loader.errors import BadInput, Unsupported
 
 Shape = tuple[int, ...]
 Answer = TypeVar("Answer")
+# ten times the deepest net that was published (ResNet-1001), and text at ten times its size
 MAX_LAYERS = 10_000
 MAX_BYTES = 64 << 20
 BOM = "\ufeff"

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from decant.loader.errors import BadInput
 
+# protobuf's default recursion limit in binary files: what nests deeper could not be in a caffemodel
 MAX_DEPTH = 100
 MAX_FIELDS = 2_000_000
 TRUE, FALSE = ("true", "True", "t", "1"), ("false", "False", "f", "0")

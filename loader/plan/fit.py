@@ -18,6 +18,7 @@ from decant.loader.layers.layer_type import Weight
 from decant.loader.layers.rule import Rule, Shape, same_shape, shown
 from decant.loader.plan.outline import BlobShapes, outline
 
+# pixels a side: no net that was published takes a larger picture
 LARGEST = 4096
 # of several sizes that fit, the one that people use
 COMMON = (224, 227, 299, 256, 300, 320, 512, 128, 112, 96, 64, 48, 32, 28, 24, 12)

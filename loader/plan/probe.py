@@ -23,6 +23,7 @@ from decant.loader.plan.meaning import InputUse, Walk
 
 # of pictures, 0..255: about their mean and their spread
 CENTRE, DEVIATION = 128.0, 50.0
+# as much as a probe may hold: a mistyped --input asks for more
 MAX_BYTES = 4 << 30
 
 

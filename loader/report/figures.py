@@ -19,6 +19,7 @@ from decant.loader.artifact.records import TopRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# eight rows of eight: still to be told apart on a phone
 MOST_TILES = 64
 SIDE = 2.8
 # can be read on white paper and on black, at the size of a heading

@@ -22,6 +22,7 @@ from decant.loader.report import figures
 from decant.loader.report.figures import Picture
 from decant.loader.report.page import Section, render
 
+# the first convolutions: kernels further in have no picture that a person reads
 MOST_FILTERS = 3
 
 

@@ -33,6 +33,7 @@ from decant.loader.source.repeats import LEAST_OF_SEVERAL, saved, several, singl
 from decant.loader.source.units import Block, BlockClass, Unit, steps_of, token
 from decant.loader.source.wires import Group, Run, Wires
 
+# a class that takes more is harder to read than its copies
 MOST_PARAMETERS = 12
 # what blocks of several values save, against those of one
 AS_MUCH_AS_SINGLE = 1 / 3

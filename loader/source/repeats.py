@@ -14,6 +14,8 @@ from itertools import pairwise
 from decant.loader.plan.steps import Value
 from decant.loader.source.wires import Group, Run, Wires
 
+# layers of a block, and values that enter or leave one: shorter ones save no line, longer ones no
+# reader holds in mind, and the search is linear in the longest
 SHORTEST, LONGEST, MOST_VALUES = 4, 96, 3
 # lines of a class that are not a layer's
 OVERHEAD = 8

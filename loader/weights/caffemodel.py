@@ -21,11 +21,14 @@ from decant.loader.weights.era import C3D_TYPES, V0_TYPES, V1_TYPES
 from decant.loader.weights.foreign import describe, describe_hdf5
 from decant.loader.weights.wire import BYTES, FIXED32, FIXED64, VARINT, WireError, fields, varint
 
+# ten times what real nets have: a damaged or hostile file is refused before memory is asked for;
+# axes: kMaxBlobAxes of blob.hpp
 MAX_LAYERS = 10_000
 MAX_LAYER_BLOBS, MAX_BLOBS = 1_000, 50_000
 MAX_RUNS = 1_000
 MAX_AXES = 32
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# bytes at a time, so that no copy of the whole is made
 _CHUNK = 1 << 20
 _DTYPES: dict[str, np.dtype] = {
     "float": np.dtype("<f4"),

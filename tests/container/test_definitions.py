@@ -33,7 +33,7 @@ TEXTS = (
 
 WRITE = """
 import json, pathlib, sys, zipfile
-from decant.dumper.net import caffe, text_format
+from dumper.net import caffe, text_format
 folder = pathlib.Path(sys.argv[1])
 Net = caffe.proto.caffe_pb2.NetParameter
 with zipfile.ZipFile(str(folder / "files.zip"), "w") as out:
@@ -48,7 +48,7 @@ with zipfile.ZipFile(str(folder / "files.zip"), "w") as out:
 """
 COMPARE = """
 import json, pathlib, sys
-from decant.dumper.net import caffe, text_format
+from dumper.net import caffe, text_format
 folder = pathlib.Path(sys.argv[1])
 Net = caffe.proto.caffe_pb2.NetParameter
 wrong = []
@@ -64,7 +64,7 @@ for number, (one, other) in enumerate(json.loads((folder / "texts.json").read_te
 SAVE = """
 import pathlib, sys
 import numpy as np
-from decant.dumper.net import caffe
+from dumper.net import caffe
 folder = pathlib.Path(sys.argv[1])
 net = caffe.Net(str(folder / "train.prototxt"), caffe.TRAIN)
 random = np.random.RandomState(1)

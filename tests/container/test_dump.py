@@ -431,7 +431,7 @@ def test_blobs_that_do_not_fit_the_layer_are_refused(
 
 LIST = """
 import json, pathlib, sys
-from decant.dumper.net import caffe
+from dumper.net import caffe
 messages = caffe.proto.caffe_pb2.DESCRIPTOR.message_types_by_name
 def shown(field):
     of = field.message_type or field.enum_type

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from decant.dumper.net import caffe, text_format
+from dumper.net import caffe, text_format
 
 
 def answer(text: str) -> Any:

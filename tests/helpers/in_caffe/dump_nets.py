@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from decant.dumper.content import Header
-from decant.dumper.net import _give_shapes, build, caffe, text_format, walk
-from decant.dumper.writing import write
+from dumper.content import Header
+from dumper.net import _give_shapes, build, caffe, text_format, walk
+from dumper.writing import write
 
 Arrays = dict[str, np.ndarray]
 

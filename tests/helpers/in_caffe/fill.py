@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decant.dumper.net import caffe
+from dumper.net import caffe
 
 
 def main(folder: Path) -> None:

@@ -99,10 +99,10 @@ V1 = [
         "in today's layout the layers are called `layer`",
     ),
     ("layers { name: 'r' type: RELU bottom: 'data' top: 'r' param { lr_mult: 1 } }", "not { ... }"),
-    ("layers { name: 'r' type: RELU type: RELU bottom: 'data' top: 'r' }", "type stands a second"),
+    ("layers { name: 'r' type: RELU type: RELU bottom: 'data' top: 'r' }", "type appears a second"),
     (
         "layers { layer { name: 'r' name: 's' type: 'relu' } bottom: 'data' top: 'r' }",
-        "name stands",
+        "name appears",
     ),
     ("layers { layer { name: 'r' type: 'pool' pad: -1 } bottom: 'data' top: 'r' }", "not -1"),
 ]

@@ -10,7 +10,7 @@ from decant.loader.errors import IntegrityError, UsageError
 from decant.stages.definition import Definition
 from decant.stages.dump import refuse_unconvertible, run
 from decant.stages.inputs import BUNDLED, Inputs, Source, resolve
-from decant.stages.load import Artifact, assemble, check_device
+from decant.stages.load import Artifact, Compared, assemble, check_device
 from decant.stages.options import DEFAULTS, Options, Shape
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
     }
     settled = replace(options, shapes=first.inputs)
     if options.gpu:
-        made = _in_container(first, definition, settled, build)
+        made, compared = _in_container(first, definition, settled, build), None
     else:
-        made = assemble(
+        made, compared = assemble(
             first.dump,
             first.content,
             inputs.model,
@@ -70,7 +70,7 @@ def convert(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Arti
             written=definition.written,
             checked=first.checked,
         )
-    _draw(made.folder, models, options.progress)
+    _draw(made.folder, models, options.progress, compared)
     return made
 
 
@@ -129,9 +129,11 @@ def _in_container(
     return Artifact(folder, parity.parity(), first.engine, len(manifest.tensors), seconds)
 
 
-def _draw(folder: Path, models: Catalog | None, progress: Progress) -> None:
-    """report.html; None: it is not wanted."""
+def _draw(
+    folder: Path, models: Catalog | None, progress: Progress, compared: Compared | None
+) -> None:
+    """report.html; `models` None: it is not wanted."""
     if models is not None:
         from decant.stages.report import write
 
-        write(str(folder.resolve()), None, None, models, progress)
+        write(str(folder.resolve()), None, None, models, progress, compared=compared)

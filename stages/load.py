@@ -49,6 +49,19 @@ class Artifact:
         return load(self.folder.resolve())
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A verdict and what it is of, for whoever goes on with them and need not read them again.
+
+    `module`: the artifact's, with its caffe_map, where it was built to be compared; `caffe`: the dump
+    that has Caffe's activations of it.
+    """
+
+    parity: Parity
+    module: nn.Module | None = None
+    caffe: dumpfile.Dump | None = None
+
+
 def load(
     dump: str | os.PathLike[str],
     options: Options = DEFAULTS,
@@ -76,7 +89,8 @@ def load(
     refuse_place(options.folder(own))
     content = read_dump(path)
     content.reading = options.reading.over(reading_of(content)).to_text()
-    return assemble(path, content, entry, own, options, reference=reference, beside=path.parent)
+    made, _ = assemble(path, content, entry, own, options, reference=reference, beside=path.parent)
+    return made
 
 
 def read_dump(path: Path) -> dumpfile.Dump:
@@ -115,7 +129,7 @@ def assemble(
     beside: Path | None = None,
     written: Net | None = None,
     checked: Checked | None = None,
-) -> Artifact:
+) -> tuple[Artifact, Compared]:
     """Make the artifact `name`; `model` None: the module is generated from the definition.
 
     `dump`: what is in `dump_path`. `beside`: the definition's folder, where a mean file may lie.
@@ -139,11 +153,12 @@ def assemble(
     for note in converted.recipe_notes:
         progress.note(f"note: {note}")
     clock.lap("map")
-    found = _parity(
+    compared = _compared(
         dump, model, converted, options, reference,
         lambda: _without_activations(deploy_form(dump, shapes, plugins, beside, written), dump, plugins),
     )  # fmt: skip
     clock.lap("parity")
+    found = compared.parity
     folder = options.folder(name)
     if found.status == "failed":
         _keep_evidence(dump_path, found)
@@ -162,35 +177,39 @@ def assemble(
             prototxt=dump.prototxt if dump.prototxt.startswith(INSIDE) else "",
         )
     clock.lap("write")
-    return Artifact(folder, found, dump.engine, len(converted.tensors), clock.seconds)
+    made = Artifact(folder, found, dump.engine, len(converted.tensors), clock.seconds)
+    return made, compared
 
 
-def _parity(
+def _compared(
     dump: dumpfile.Dump,
     model: Model | None,
     converted: Conversion,
     options: Options,
     reference: Path | None,
     reason: Callable[[], str],
-) -> Parity:
+) -> Compared:
     """`reason`: why the dump has no activations."""
     from decant.loader.parity import verdict
 
     if not options.parity:
-        return verdict.not_measured("--no-parity")
+        return Compared(verdict.not_measured("--no-parity"))
     if not dump.has_activations:
         other = _reference_for(dump, reference)
         if other is None:
-            return verdict.not_measured(reason())
+            return Compared(verdict.not_measured(reason()))
         dump = other
     from decant.loader.parity import measuring
 
     tolerance = model.tolerance if model else {}
     bounds = {kind: (item.bound, item.reason) for kind, item in tolerance.items()}
     with options.progress.task("comparing every layer with Caffe"):
-        return measuring.measure(
-            dump, converted.build(), converted.caffe_map(), options.device, bounds
-        )
+        module = converted.build()
+        caffe = converted.caffe_map()
+        parity = measuring.measure(dump, module, caffe, options.device, bounds)
+    # as `load` leaves it
+    module.__dict__["caffe_map"] = caffe
+    return Compared(parity, module, dump)
 
 
 def _without_activations(net: Net, dump: dumpfile.Dump, plugins: Plugins | None) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from decant.loader.pictures.recipe import Recipe
     from decant.loader.report.looking import ClassifiedPicture
     from decant.stages.classify import Classifier
+    from decant.stages.load import Compared
 
 PAGE = "report.html"
 
@@ -75,10 +76,13 @@ def write(
     progress: Progress,
     mean: str | None = None,
     labels: Path | None = None,
+    compared: Compared | None = None,
 ) -> tuple[Path, list[Any]]:
-    """Make the page, then give it its name; (its path, its pictures)."""
+    """Make the page, then give it its name; (its path, its pictures).
+
+    `compared`: the artifact's module and dump, where they are at hand; else they are read.
+    """
     from decant.loader.artifact import bundle
-    from decant.loader.artifact.loading import load
     from decant.loader.pictures.recipe import open_picture
     from decant.loader.report import looking
 
@@ -87,7 +91,7 @@ def write(
         open_picture(picture)
     folder = bundle.folder_of(model)
     manifest = bundle.read_manifest(folder)
-    net, _ = load(folder.resolve())
+    net = _module(folder, compared)
     seen = None
     chosen = picture or _bundled(manifest, models)
     if chosen is not None:
@@ -104,7 +108,9 @@ def write(
     elif caffe:
         raise UsageError("--engine caffe: real Caffe needs a picture to look at: --picture")
     with progress.task("drawing the report"):
-        made = looking.make(folder, net, seen, _dump(folder, manifest, models, progress))
+        dump = compared.caffe if compared else None
+        dump = dump or _dump(folder, manifest, models, progress)
+        made = looking.make(folder, net, seen, dump)
     part = folder.parent / f".{folder.name}.{os.getpid()}.html"
     try:
         part.write_text(made.html, encoding="utf-8")
@@ -139,6 +145,15 @@ def _classify(
     if caffe:
         theirs = caffe_beside(caffe, found, seen.prepared, progress)[0]
         seen.caffe = [float(theirs[n]) for n in best]
+
+
+def _module(folder: Path, compared: Compared | None) -> nn.Module:
+    """On the CPU, where the report's pictures are drawn."""
+    from decant.loader.artifact.loading import load
+
+    if compared is not None and compared.module is not None:
+        return compared.module.cpu()
+    return load(folder.resolve())[0]
 
 
 def _bundled(manifest: Manifest, models: Catalog) -> Path | None:

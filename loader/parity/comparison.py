@@ -361,8 +361,16 @@ def channels(array: np.ndarray) -> np.ndarray:
 
 def _largest(rows: np.ndarray) -> np.ndarray:
     """Of each row, of what is finite: |x|."""
-    found = np.abs(np.where(np.isfinite(rows), rows, 0)).max(1, initial=0)
+    found = _largest_of_all(rows)
+    if not np.isfinite(found).all():
+        found = _largest_of_all(np.where(np.isfinite(rows), rows, 0))
     return np.asarray(found, np.float64)
+
+
+def _largest_of_all(rows: np.ndarray) -> np.ndarray:
+    """Of each row: |x|, without an array of them; NaN where it holds one."""
+    found: np.ndarray = np.maximum(rows.max(1, initial=0), -rows.min(1, initial=0))
+    return found
 
 
 def _numbers(value: torch.Tensor) -> np.ndarray:

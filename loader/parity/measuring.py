@@ -20,7 +20,7 @@ from decant.loader.definition.prototxt import Message
 from decant.loader.errors import BadInput
 from decant.loader.layers import layer_type
 from decant.loader.parity.comparison import Comparison, Sides, fail
-from decant.loader.parity.running import Alone, Run
+from decant.loader.parity.running import Alone, Run, forget
 from decant.loader.parity.verdict import LayerParity, Parity
 from decant.loader.source.tracing import CaffeMap, Trace
 
@@ -53,6 +53,7 @@ def measure(
         found = _compared(dump, trace, exact, device, bounds or {}, 0)
         if any(_may_be_rounding(layer) for layer in found):
             found = _compared(dump, trace, exact, device, bounds or {}, SAMPLES)
+    forget(module)
     failed = any(layer.verdict == "failed" for layer in found)
     return Parity("failed" if failed else "passed", device=device, layers=found)
 

@@ -32,20 +32,20 @@ def distance(mine: np.ndarray, reference: np.ndarray) -> Distance:
     """Both of one shape and any float type; computed in float64."""
     if mine.shape != reference.shape:
         return Distance(reason=f"shapes {mine.shape} and {reference.shape}")
-    max_abs = a_largest = largest = 0.0
+    scale = _scale(mine, reference)
+    max_abs = largest = aa = bb = ab = apart = 0.0
     reason = ""
     for a, b, strange in _blocks(mine, reference):
         reason = reason or strange
+        largest = max(largest, _most(b))
         with np.errstate(over="ignore"):
-            max_abs = max(max_abs, _most(a - b))
-        a_largest, largest = max(a_largest, _most(a)), max(largest, _most(b))
-    # float64 may hold values whose squares it cannot
-    scale = max(a_largest, largest) or 1.0
-    aa = bb = ab = apart = 0.0
-    for a, b, _ in _blocks(mine, reference):
-        a, b = a / scale, b / scale
+            off = a - b
+        max_abs = max(max_abs, _most(off))
+        if scale != 1:
+            a, b = a / scale, b / scale
+            off = a - b
         aa, bb, ab = aa + float(a @ a), bb + float(b @ b), ab + float(a @ b)
-        apart += float((a - b) @ (a - b))
+        apart += float(off @ off)
     lengths = math.sqrt(aa) * math.sqrt(bb)
     return Distance(
         max_abs,
@@ -74,6 +74,13 @@ def cosine(mine: np.ndarray, reference: np.ndarray) -> float:
     return distance(mine, reference).cosine
 
 
+def _scale(mine: np.ndarray, reference: np.ndarray) -> float:
+    """What to divide by, so that float64 can hold the squares: it holds those of all float32."""
+    if mine.dtype == reference.dtype == np.float32:
+        return 1.0
+    return max((max(_most(a), _most(b)) for a, b, _ in _blocks(mine, reference)), default=0) or 1.0
+
+
 def _blocks(
     mine: np.ndarray, reference: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
@@ -82,16 +89,17 @@ def _blocks(
     """
     one, other = mine.reshape(-1), reference.reshape(-1)
     for start in range(0, one.size, BLOCK):
-        a, b = (x[start : start + BLOCK].astype(np.float64) for x in (one, other))
+        a, b = (x[start : start + BLOCK] for x in (one, other))
         finite = np.isfinite(a) & np.isfinite(b)
-        if finite.all():
-            yield a, b, ""
-        else:
-            yield a[finite], b[finite], _strange(a, b)
+        reason = ""
+        if not finite.all():
+            a, b, reason = a[finite], b[finite], _strange(a, b)
+        yield a.astype(np.float64), b.astype(np.float64), reason
 
 
 def _most(values: np.ndarray) -> float:
-    return float(np.abs(values).max(initial=0))
+    """The largest |x|, without an array of them."""
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 def _strange(a: np.ndarray, b: np.ndarray) -> str:

@@ -18,7 +18,9 @@ import torch
 
 import decant
 from decant import Options, Source, errors
+from decant.dumper import dumpfile
 from decant.engines import gpu, torch_container
+from decant.loader.artifact import loading
 from decant.loader.definition import graph
 from decant.loader.plan import writer
 from decant.loader.weights import caffemodel
@@ -69,6 +71,33 @@ def test_one_conversion_works_a_net_out_once_for_each_question(
     made = decant.convert(source, Options(out=tmp_path / "out", engine="reader"))
     assert made.parity.status == "not measured"
     assert counted == {"parsed": 1, "indexed": 1, "planned": planned}
+
+
+def test_the_report_of_a_conversion_reads_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module and Caffe's dump are those that were compared; each text is parsed once."""
+    dumps: list[Path] = []
+    texts: list[str] = []
+    sources: list[str] = []
+
+    def noting(module: Any, name: str, where: list[Any]) -> None:
+        of = getattr(module, name)
+
+        def wrapped(first: Any, *more: Any, **others: Any) -> Any:
+            where.append(first)
+            return of(first, *more, **others)
+
+        monkeypatch.setattr(module, name, wrapped)
+
+    noting(dumpfile, "read", dumps)
+    noting(graph, "parse", texts)
+    noting(loading, "module_from_source", sources)
+    made = decant.convert("lenet_digits", Options(out=tmp_path, engine="reader", report=True))
+    assert made.parity.status == "passed"
+    assert dumps == [MODEL / "reference.h5"]
+    assert len(sources) == 1
+    assert len(texts) == len(set(texts))
 
 
 def test_convert_from_python_returns_the_artifact(

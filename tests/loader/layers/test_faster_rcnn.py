@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,8 @@ from decant.loader.plan.planning import plan
 from decant.loader.plan.plugins import Plugins
 from decant.loader.plan.steps import Plan
 from tests.helpers import by_hand_detection
+from tests.helpers.forks import FASTER, computes_its_definition, faster, forks_of, python
 from tests.helpers.nets import inputs_text, layer
-from tests.loader.layers.test_forks import FASTER, faster, python
 
 
 def maps(seed: int, anchors: int = 9) -> dict[str, np.ndarray]:
@@ -189,3 +191,8 @@ def test_a_users_own_class_comes_before_ours() -> None:
     net = net_from_text(text, "net.prototxt")
     found = plan(net, [[]] * 4, FASTER, plugins.rules)
     assert str(found.steps[0].written.module).startswith("Own(")
+
+
+@pytest.mark.parametrize("name", forks_of("faster_rcnn"))
+def test_a_layer_computes_its_published_definition(name: str, tmp_path: Path) -> None:
+    computes_its_definition(name, tmp_path)

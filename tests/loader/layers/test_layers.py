@@ -19,54 +19,13 @@ from decant.loader.layers import LAYER_TYPES
 from decant.loader.parity import measuring
 from decant.loader.parity.running import forget
 from decant.loader.plan.planning import plan
-from tests.helpers.caffe_answers import GOLDEN, unpack
-from tests.helpers.nets import NETS, SmallNet, inputs_text, layer
-
-BY_NAME = {net.name: net for net in NETS}
+from tests.helpers.golden import BY_NAME, computes_what_caffe_did, nets_of
+from tests.helpers.nets import NETS, inputs_text, layer
 
 
-@pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
-    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
-
-
-def check(net: SmallNet, dump: Dump) -> Conversion:
-    """Convert and compare every layer; raises AssertionError with what differs."""
-    converted = conversion_of(dump, None, net.name)
-    module = converted.build()
-    if net.weights == "second forward":
-        check_second(module, converted, dump)
-        return converted
-    found = measuring.measure(dump, module, converted.caffe_map())
-    wrong = [
-        (layer.layer, layer.reason)
-        for layer in found.layers
-        if layer.verdict not in ("passed", "fused")
-    ]
-    assert not wrong
-    assert any(layer.verdict == "passed" for layer in found.layers) or net.covers == "Split Silence"
-    return converted
-
-
-def check_second(module: torch.nn.Module, converted: Conversion, dump: Dump) -> None:
-    """The dump is of a second forward: the state of the first is in it."""
-    inputs = [torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs]
-    forget(module)
-    first, second = module(*inputs), module(*inputs)
-    caffe = dump.layers[-1].activations[0]
-    bound = 1e-5 * np.abs(caffe).max()
-    assert np.abs(second.numpy() - caffe).max() <= bound
-    assert np.abs(first.numpy() - caffe).max() > 1000 * bound
-
-
-@pytest.mark.parametrize("name", list(BY_NAME))
+@pytest.mark.parametrize("name", nets_of(""))
 def test_a_layer_computes_what_caffe_computed(name: str, golden: dict[str, Dump]) -> None:
-    net = BY_NAME[name]
-    dump = golden[name]
-    assert dump.prototxt == net.text, "run `python -m tests.helpers.caffe_answers`"
-    for blob, array in net.arrays().items():
-        assert np.array_equal(dump.probe[blob], array)
-    check(net, dump)
+    computes_what_caffe_did(name, golden[name])
 
 
 def test_every_inference_layer_of_caffe_has_a_net() -> None:

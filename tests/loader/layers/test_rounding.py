@@ -19,16 +19,10 @@ from decant.loader.parity import measuring
 from decant.loader.plan.planning import plan
 from decant.loader.plan.steps import Plan
 from decant.loader.source.codegen import generate
-from tests.helpers.caffe_answers import GOLDEN, unpack
 from tests.helpers.nets import SC, inputs_text, layer
 
 CHANNELS = 5
 PICTURE = (2, CHANNELS, 4, 3)
-
-
-@pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
-    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
 
 
 @pytest.mark.parametrize("name", [

@@ -9,7 +9,7 @@ import pytest
 
 from decant.loader.definition.stock_bytes import stock_parses
 from tests.helpers import encode_caffemodel as encode
-from tests.reports.test_nvcaffe_raw import BIAS, WEIGHT
+from tests.loader.weights.test_caffemodel_raw import BIAS, WEIGHT
 
 chunk, number = encode.chunk, encode.number
 CONV = encode.layer("current", "c", "Convolution", [encode.blob(x) for x in (WEIGHT, BIAS)])

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 
 from decant.loader import zoo
 
@@ -39,3 +40,32 @@ def test_features_of_googlenet_can_be_extracted() -> None:
         expected = net.norm1(net.pool1(net.relu1(net.conv1(x))))
     assert found["inception_4c.cat"].shape == (1, 512, 14, 14)
     torch.testing.assert_close(found[norm1], expected)
+
+
+def random(module: str, seed: int = 3) -> nn.Module:
+    torch.manual_seed(seed)
+    net = zoo.build(module, {})
+    for parameter in net.parameters():
+        scale = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.1
+        nn.init.normal_(parameter, std=scale)
+    return net
+
+
+def test_googlenets_names_are_those_that_people_use() -> None:
+    with torch.device("meta"):
+        keys = set(zoo.build("googlenet", {}).state_dict())
+    for name in ("conv1", "conv2_reduce", "conv2", "inception_4c.conv_5x5", "inception_5b.pool_proj",
+                 "inception_3a.conv_3x3_reduce", "loss3_classifier"):  # fmt: skip
+        assert {f"{name}.weight", f"{name}.bias"} <= keys
+    assert len(keys) == 2 * 58
+
+
+def test_googlenet_compiles() -> None:
+    net = random("googlenet")
+    x = torch.randn(1, 3, 224, 224) * 50
+    with torch.no_grad():
+        graph = torch.compile(net, backend="aot_eager", fullgraph=True)
+        expected = net(x)
+        torch.testing.assert_close(
+            graph(x), expected, rtol=1e-4, atol=float(expected.abs().max()) * 1e-5
+        )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from decant.loader.definition.graph import Net, net_from_text, read_net
+from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import BadInput, Unsupported
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
@@ -200,79 +200,3 @@ def test_fields_of_forks_are_not_taken_for_misspelt(text: str) -> None:
 
 
 # ---------------------------------------------------------------------------------- escapes, encodings
-
-
-@pytest.mark.parametrize(
-    ("path", "escapes"),
-    [
-        (r"C:\Users\me\out.h5", r"\U, \m, \o"),
-        (r"D:\data\train.lmdb", r"\d"),
-        (r"\\server\share", r"\s"),
-        (r"C:\ufo", r"\u"),
-        (r"a\8", r"\8"),
-        (r"a\x", r"\x"),
-        (r"a\Xff", r"\X"),
-    ],
-)
-def test_a_path_of_windows_is_refused_with_its_line_and_backslashes(
-    path: str, escapes: str
-) -> None:
-    text = layer("h", "HDF5Output", "c", "", f'hdf5_output_param {{ file_name: "{path}" }}\n'
-                 "include { phase: TRAIN }")  # fmt: skip
-    with pytest.raises(BadInput) as caught:
-        net(HEAD + conv("c", "data", "c") + text)
-    assert caught.value.message.startswith(f'net.prototxt:3: "{path}": {escapes}: ')
-    assert r"write / or \\ for each" in caught.value.message
-
-
-def test_all_such_paths_are_named_at_once() -> None:
-    text = (
-        r'name: "C:\a" layer { name: "\q" }'
-        + '\nlayer { name: "\\\\ok\\n\\x41\\101\\?" type: "\\j" }'
-    )
-    with pytest.raises(BadInput) as caught:
-        net(text)
-    assert [line.split(":")[0] for line in caught.value.details] == ["line 1", "line 2"]
-
-
-def test_backslashes_that_are_written_twice_are_kept() -> None:
-    assert net(HEAD + layer(r"C:\\Users", "ReLU", "data", "c")).layers[1].name == r"C:\Users"
-
-
-def test_the_mark_of_utf_8_is_read_over_and_caffe_gets_none(tmp_path: Path) -> None:
-    write_pair(tmp_path, "\ufeff" + HEAD + conv("c", "data", "c"), WEIGHTS)
-    found = read_net(tmp_path / "net.prototxt")
-    assert found.text.startswith("\ufeff") and found.layers[1].line == 2
-    assert "\ufeff" not in found.run_text and found.run_text
-    assert any("UTF-8" in note for note in found.notes)
-    assert converted(tmp_path)["tensors"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (HEAD + "\ufeff" + layer("c", "ReLU", "data", "c"), "U+FEFF"),
-        (HEAD + layer("c", "ReLU", "data", "c").replace(" type", "\xa0type"), "U+00A0, NO-BREAK SPACE"),
-        (HEAD + layer("c", "ReLU", "data", "c").replace('"ReLU"', "“ReLU”"), "LEFT DOUBLE QUOTATION MARK"),
-        (HEAD + 'layer { name: "c\n', "the quotes are not closed"),
-    ],
-)  # fmt: skip
-def test_letters_that_one_does_not_see_are_named(text: str, said: str) -> None:
-    with pytest.raises(BadInput, match=r"net.prototxt:2: ") as caught:
-        net(text)
-    assert said in caught.value.message
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf_16_is_said_to_be_so(encoding: str, tmp_path: Path) -> None:
-    mark = b"" if encoding == "utf-16" else b"\xfe\xff"
-    (tmp_path / "net.prototxt").write_bytes(mark + HEAD.encode(encoding))
-    with pytest.raises(BadInput, match="a text in UTF-16; save it as UTF-8"):
-        read_net(tmp_path / "net.prototxt")
-
-
-def test_nothing_is_left_of_a_refused_text(tmp_path: Path) -> None:
-    write_pair(tmp_path, HEAD + conv("c", "data", "c", "kernel_size: 3 kernel_h: x"), WEIGHTS)
-    with pytest.raises(BadInput):
-        converted(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.caffemodel", "net.prototxt"]

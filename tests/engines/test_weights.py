@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from decant.engines import caffe
-from decant.engines.docker.container import Outcome, Run
-from decant.engines.job import Job
 from decant.loader.errors import BadInput, Unsupported
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
@@ -146,23 +141,3 @@ def test_another_file_is_refused_also_where_no_weights_are_needed(
 
 
 # --- what Caffe aborts on
-
-COPY = "F0102 1 1 net.cpp:757] Check failed: target_blobs[j]->ShapeEquals(source_layer.blobs(j)) Cannot copy param 0 weights from layer 'fc'; shape mismatch."
-BLOBS = "F0102 1 1 net.cpp:757] Check failed: target_blobs.size() == source_layer.blobs_size() (5 vs. 3) Incompatible number of blobs for layer bn"
-OTHER = "F0102 1 1 pooling_layer.cpp:76] Check failed: pad_h_ < kernel_h_ (2 vs. 2)"
-UNKNOWN = "F0102 1 1 layer_factory.hpp:81] Check failed: registry.count(type) == 1 (0 vs. 1) Unknown layer type: Odd"
-
-
-@pytest.mark.parametrize(
-    ("line", "asks"), [(COPY, True), (BLOBS, True), (OTHER, False), (UNKNOWN, False)]
-)
-def test_whether_the_files_belong_together_is_asked_only_where_caffe_says_so(
-    line: str, asks: bool, tmp_path: Path
-) -> None:
-    ended = Outcome(134, line, False, 1.0, ())
-    todo: Any = SimpleNamespace(memory=1 << 30, limit=10, spec=Run)
-    job = Job(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", {})
-    with pytest.raises(BadInput, match="Caffe aborted") as caught:
-        caffe._closing_record(ended, todo, tmp_path / "result.json", job)
-    assert caught.value.message.endswith(f"is {job.prototxt} its net?") == asks
-    assert caught.value.message.startswith(f"{job.caffemodel if asks else job.prototxt}: ")

@@ -23,7 +23,7 @@ from decant.loader.definition import graph
 from decant.loader.plan import writer
 from decant.loader.weights import caffemodel
 from tests.commands.test_cli import MODEL, ROOT
-from tests.commands.test_generated import CONV, FC, NET, RELU, write
+from tests.commands.test_convert import CONV, FC, NET, RELU, write
 from tests.helpers.nets import inputs_text
 
 BATCHED = inputs_text({"data": (10, 3, 8, 8)}) + CONV + RELU + FC

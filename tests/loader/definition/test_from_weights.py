@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -468,10 +467,3 @@ def test_inspect_shows_outputs_where_the_definition_says_them(
     assert listing(tmp_path / "net.caffemodel", {"data": (1, 3, 8, 8)}).macs == 4 * 27 * 36
     with pytest.raises(UsageError, match="no such input"):
         listing(tmp_path / "net.caffemodel", {"date": (1, 3, 8, 8)})
-
-
-def test_names_come_from_the_file(tmp_path: Path) -> None:
-    shutil.move(write(tmp_path, NET), tmp_path / "my.net.caffemodel")
-    source = Source(caffemodel=tmp_path / "my.net.caffemodel")
-    converted(tmp_path, source=source, out=tmp_path / "out")
-    assert [x.name for x in (tmp_path / "out").iterdir()] == ["my.net"]

@@ -10,6 +10,7 @@ import pytest
 
 from decant.loader.definition.graph import net_from_text, read_net
 from decant.loader.errors import BadInput
+from decant.stages.inputs import Source, resolve
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.pairs import random
 
@@ -88,3 +89,14 @@ def test_so_is_a_file_given_for_the_definition(name: str, tmp_path: Path) -> Non
 def test_a_definition_may_begin_with_anything_that_a_definition_begins_with() -> None:
     for start in ("# a comment\n", "\n\n  ", "force_backward: true\n", 'name: "404"\n', ""):
         assert net_from_text(start + NET, "net.prototxt").layers
+
+
+def test_exchanged_files_are_told(tmp_path: Path) -> None:
+    text, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    text.write_text(NET)
+    weights.write_bytes(WEIGHTS)
+    with pytest.raises(
+        BadInput, match=rf"exchanged: give --prototxt {text} --caffemodel {weights}"
+    ):
+        resolve(Source(None, weights, text))
+    assert resolve(Source(None, text, weights)).caffemodel == weights

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from decant.loader.artifact.loading import module_from_source
-from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.graph import net_from_text, outputs, refuse_side_effects
 from decant.loader.definition.reading import STOCK, Reading, ReadingOptions
 from decant.loader.definition.schema import unknown_to_caffe
-from decant.loader.errors import BadInput, CatalogError, UsageError
+from decant.loader.errors import BadInput, UsageError
 from decant.loader.plan.deploy import deploy
-from decant.stages.add import Described, add
-from decant.stages.dump import _cached, dump
-from decant.stages.inputs import Inputs, Source, resolve
+from decant.stages.dump import dump
+from decant.stages.inputs import Source
 from decant.stages.load import load
 from decant.stages.options import Options
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
@@ -176,37 +173,3 @@ def test_the_reading_goes_with_the_dump_and_the_artifact(tmp_path: Path) -> None
         one, other = (tmp_path / place / "net" / file for place in ("artifacts", "other"))
         assert one.read_bytes() == other.read_bytes()
     module_from_source((tmp_path / "other/net/model.py").read_text())
-
-
-def test_two_readings_have_two_places_in_the_cache(tmp_path: Path) -> None:
-    write_pair(tmp_path, NET, WEIGHTS)
-    places = {
-        _cached(
-            Inputs(
-                "net", None, tmp_path / "net.prototxt", tmp_path / "net.caffemodel", None, reading
-            ),
-            "reader",
-            {"data": np.zeros((1, 3, 16, 16), np.float32)},
-        )
-        for reading in (STOCK, Reading("TRAIN"), Reading(crop="aligned"))
-    }
-    assert len(places) == 3
-
-
-def test_a_catalog_says_it_and_the_command_line_goes_over_it(tmp_path: Path) -> None:
-    write_pair(tmp_path, ALL_IN_ONE, WEIGHTS)
-    catalog = tmp_path / "models.yaml"
-    model = Described([str(tmp_path / "net.prototxt")], [str(tmp_path / "net.caffemodel")])
-    asked = ReadingOptions(stages=["deploy"], crop="aligned")
-    add("mine", model, Options(catalog=catalog, reading=asked))
-    entry = load_catalog(catalog).model("mine")
-    assert entry.reading is not None and entry.reading.frozen() == Reading(
-        stages=("deploy",), crop="aligned"
-    )
-    found = resolve("mine", Options(catalog=catalog, reading=ReadingOptions(crop="stock")))
-    assert found.reading == Reading(stages=("deploy",))
-    for wrong in ("{crop: left}", "{colour: 1}", "{stages: deploy}"):
-        catalog.write_text(catalog.read_text().replace("reading: {", f"reading: {wrong} #"))
-        with pytest.raises(CatalogError, match="mine: reading"):
-            load_catalog(catalog)
-        catalog.write_text(catalog.read_text().replace(f"{wrong} #", "{"))

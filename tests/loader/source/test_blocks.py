@@ -14,14 +14,11 @@ import pytest
 import torch
 
 from decant.loader.artifact.recording import activations
-from decant.loader.definition.graph import net_from_text
 from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Written
-from decant.loader.plan.planning import plan
 from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source import codegen
 from decant.loader.source.blocks import fold
-from tests.helpers.random_weights import random_blobs, shapes_of
 from tests.helpers.structures import Builder
 from tests.helpers.well_known import NETS
 from tests.helpers.work import lines_run
@@ -140,15 +137,6 @@ def test_tied_branches_are_one_module_under_their_own_names() -> None:
     acts = activations(module, picture(net))
     ends = [acts[f"feat_{branch}"] for branch in "apn"]
     assert not torch.equal(ends[0], ends[1]) and not torch.equal(ends[1], ends[2])
-
-
-def test_the_plan_says_what_is_tied_to_what() -> None:
-    net = net_from_text(NETS["siamese"](), "net")
-    planned = plan(net, random_blobs(net), shapes_of(net))
-    before = dict(planned.tied)
-    fold(planned)
-    assert len(before) == len(planned.tied) == 10
-    assert ("branch_p.conv1.weight", "branch.conv1.weight") in planned.tied
 
 
 def test_what_is_tied_elsewhere_too_stays_one_parameter() -> None:

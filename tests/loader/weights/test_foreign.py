@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from decant.loader.errors import BadInput
 from decant.loader.weights import caffemodel
 from decant.loader.weights.caffemodel import CaffemodelError
-from decant.stages.inputs import Source, resolve
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.pairs import random
 
@@ -196,21 +194,6 @@ def test_the_reports_own_files(name: str, reports: Path) -> None:
         caffemodel.read(reports / name / "net.caffemodel")
 
 
-NET = 'layer { name: "a" type: "Input" top: "a" input_param { shape { dim: 1 dim: 8 } } }\n'
-WEIGHTS = encode.net("current", [("fc", "InnerProduct", [random(3, 8)])])
-
-
-def test_exchanged_files_are_told(tmp_path: Path) -> None:
-    text, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
-    text.write_text(NET)
-    weights.write_bytes(WEIGHTS)
-    with pytest.raises(
-        BadInput, match=rf"exchanged: give --prototxt {text} --caffemodel {weights}"
-    ):
-        resolve(Source(None, weights, text))
-    assert resolve(Source(None, text, weights)).caffemodel == weights
-
-
 @pytest.mark.parametrize(
     ("content", "advice"),
     [
@@ -227,8 +210,3 @@ def test_only_what_went_wrong_on_its_way_is_to_be_got_again(
     (tmp_path / "net.caffemodel").write_bytes(content)
     with pytest.raises(CaffemodelError, match=advice):
         caffemodel.read(tmp_path / "net.caffemodel")
-
-
-def test_a_folder_is_called_one(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="a folder; give the path of a file"):
-        resolve(Source(caffemodel=tmp_path))

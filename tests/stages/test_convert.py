@@ -93,14 +93,6 @@ def test_dump_inspect_and_compare_from_python(tmp_path: Path) -> None:
         decant.dump("lenet_digits", tmp_path / "none" / "net.h5", options)
 
 
-@pytest.mark.parametrize(
-    ("option", "words"), [("engine", "auto, caffe, reader"), ("device", "cpu, cuda")]
-)
-def test_a_word_that_an_option_does_not_take_is_refused(option: str, words: str) -> None:
-    with pytest.raises(errors.UsageError, match=f"--{option} 'docker': one of {words}"):
-        Options(**{option: "docker"})
-
-
 def test_what_the_readme_shows_runs_as_it_stands(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (shown,) = [block for block in blocks if "= convert(" in block]

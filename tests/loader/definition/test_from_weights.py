@@ -13,11 +13,9 @@ import pytest
 from decant.commands.inspect import command
 from decant.loader.artifact import bundle
 from decant.loader.catalog.models import load_catalog
-from decant.loader.definition.field_numbers import BY_NUMBER
 from decant.loader.definition.from_weights import definition_of
 from decant.loader.definition.graph import INSIDE, Net, net_from_text, read_net
 from decant.loader.definition.reading import ReadingOptions
-from decant.loader.definition.schema import FIELDS
 from decant.loader.errors import BadInput, Unsupported, UsageError
 from decant.loader.layers import type_of
 from decant.loader.layers.layer_type import Parameters
@@ -403,13 +401,6 @@ def test_more_fields_than_any_net_has_are_refused(
     monkeypatch.setattr("decant.loader.definition.from_weights.MAX_FIELDS", 20)
     with pytest.raises(BadInput, match="more than 20 fields"):
         definition_of(write(tmp_path, NET + saved("r", "ReLU", "c", "c")))
-
-
-def test_every_field_of_the_schema_has_one_number() -> None:
-    for message, fields in FIELDS.items():
-        named = [name for name, _ in BY_NUMBER[message].values()]
-        assert set(fields) <= set(named), message
-        assert len(named) - named.count("resize_param") <= len(fields)
 
 
 def test_the_bundled_net_is_its_prototxts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from decant.loader.ops.recurrent import LSTM, RNN, FreshLSTM, continuation
 
-T, N, I, H = 5, 2, 3, 4
+T, N, D, H = 5, 2, 3, 4
 # torch's gates are i, f, g, o; Caffe's i, f, o, g
 ORDER = torch.cat([torch.arange(H) + H * part for part in (0, 1, 3, 2)])
 
@@ -21,7 +21,7 @@ def random(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def torchs(ours: LSTM | FreshLSTM) -> nn.LSTM:
-    theirs = nn.LSTM(I, H)
+    theirs = nn.LSTM(D, H)
     state = {
         "weight_ih_l0": ours.weight_x[ORDER],
         "weight_hh_l0": ours.weight_h[ORDER],
@@ -34,7 +34,7 @@ def torchs(ours: LSTM | FreshLSTM) -> nn.LSTM:
 
 @torch.no_grad()
 def test_an_lstm_is_torchs_and_goes_on_where_it_stopped() -> None:
-    ours, x = LSTM(I, H), torch.randn(T, N, I, generator=torch.Generator().manual_seed(1))
+    ours, x = LSTM(D, H), torch.randn(T, N, D, generator=torch.Generator().manual_seed(1))
     random(ours)
     theirs, cont = torchs(ours), continuation(T, N)
     first, state = theirs(x)
@@ -47,7 +47,7 @@ def test_an_lstm_is_torchs_and_goes_on_where_it_stopped() -> None:
 
 @torch.no_grad()
 def test_a_mark_begins_one_sequence_anew_and_leaves_the_other() -> None:
-    ours, x = LSTM(I, H), torch.randn(T, N, I, generator=torch.Generator().manual_seed(2))
+    ours, x = LSTM(D, H), torch.randn(T, N, D, generator=torch.Generator().manual_seed(2))
     random(ours)
     cont = continuation(T, N)
     cont[3, 0] = 0
@@ -58,7 +58,7 @@ def test_a_mark_begins_one_sequence_anew_and_leaves_the_other() -> None:
 
 @torch.no_grad()
 def test_a_fresh_lstm_forgets() -> None:
-    ours, x = FreshLSTM(I, H), torch.randn(T, N, I, generator=torch.Generator().manual_seed(3))
+    ours, x = FreshLSTM(D, H), torch.randn(T, N, D, generator=torch.Generator().manual_seed(3))
     random(ours)
     wanted = torchs(ours)(x)[0]
     assert torch.allclose(ours(x), wanted, atol=1e-6) and torch.equal(ours(x), ours(x))
@@ -66,9 +66,9 @@ def test_a_fresh_lstm_forgets() -> None:
 
 @torch.no_grad()
 def test_an_rnn_is_torchs_with_an_output_layer() -> None:
-    ours, x = RNN(I, H), torch.randn(T, N, I, generator=torch.Generator().manual_seed(4))
+    ours, x = RNN(D, H), torch.randn(T, N, D, generator=torch.Generator().manual_seed(4))
     random(ours)
-    theirs = nn.RNN(I, H)
+    theirs = nn.RNN(D, H)
     theirs.load_state_dict(
         {
             "weight_ih_l0": ours.weight_x,

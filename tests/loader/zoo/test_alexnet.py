@@ -1,0 +1,29 @@
+"""AlexNet and CaffeNet: sizes of the published nets, without their weights; and the order they differ in."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from decant.loader.zoo.alexnet import AlexNet, CaffeNet
+
+
+def order(net: nn.Module) -> list[str]:
+    """In which modules are called."""
+    graph = torch.fx.symbolic_trace(net).graph
+    return [str(node.target) for node in graph.nodes if node.op == "call_module"]
+
+
+def test_the_published_number_of_parameters_and_classes() -> None:
+    """60,965,224: the two groups of conv2, conv4 and conv5 are in it."""
+    with torch.device("meta"):
+        net = AlexNet().eval()
+        assert sum(p.numel() for p in net.parameters()) == 60_965_224
+        assert net(torch.empty(2, 3, 227, 227)).shape == (2, 1000)
+
+
+def test_one_pools_before_it_normalises_and_the_other_after() -> None:
+    with torch.device("meta"):
+        ours, caffes = order(AlexNet()), order(CaffeNet())
+    assert ours[2:4] == ["norm1", "pool1"] and caffes[2:4] == ["pool1", "norm1"]
+    assert sorted(ours) == sorted(caffes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from decant.dumper import dumpfile
 from decant.loader import load
@@ -12,6 +13,8 @@ from decant.loader.report.looking import ClassifiedPicture, make
 from tests.helpers.artifacts import REFERENCE, write_lenet
 
 
+# a dozen figures
+@pytest.mark.slow
 def test_a_picture_for_each_thing_that_there_is(tmp_path: Path) -> None:
     folder = write_lenet(tmp_path / "lenet_digits")
     net, _ = load(folder)

@@ -32,12 +32,24 @@ class Model(nn.Module):
         a, b = y.chunk(
             2, 1
         )
-        return self.relu(a) + 2 * b[:, :1].repeat(1, 2)
+        z = self.relu(a)
+        return z + 2 * b[:, :1].repeat(1, 2)
 """
-LINE = SOURCE[: SOURCE.index("a, b =")].count("\n") + 1
+
+
+def line(text: str) -> str:
+    """Where it stands in SOURCE."""
+    return str(SOURCE[: SOURCE.index(text)].count("\n") + 1)
+
+
 MAP = CaffeMap(
-    {"fc": "block.fc", "slice": None, "relu": "relu"},
-    {"slice": [str(LINE)]},
+    {"fc": "block.fc", "slice": None, "relu": "relu", "sum": None},
+    {
+        "fc": ["block@" + line("return self.fc")],
+        "slice": [line("a, b =")],
+        "relu": [line("z =")],
+        "sum": [line("return z")],
+    },
     {"data": ["x"]},
     ["x"],
 )
@@ -48,7 +60,7 @@ def test_layers_are_found_by_module_by_statement_and_by_input() -> None:
     x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
     tops = run(trace, [x])
     fc = trace.module.block.fc(x)
-    assert list(tops) == ["data", "fc", "slice", "relu"]
+    assert list(tops) == ["data", "fc", "slice", "relu", "sum"]
     assert torch.equal(tops["data"][0], x) and torch.equal(tops["fc"][0], fc)
     # a statement of three lines is known by its first, and makes two tops
     assert [top.tolist() for top in tops["slice"]] == [fc[:, :2].tolist(), fc[:, 2:].tolist()]

@@ -32,6 +32,6 @@ def test_what_cannot_be_done_leaves_the_page_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="give a folder"):
         report(str(folder), png=tmp_path / "file")
-    with pytest.raises(UsageError):
-        report(str(folder), Options(device="cpu"), mean="a,b")
+    with pytest.raises(UsageError, match="--picture"):
+        report(str(folder), Options(engine="caffe"))
     assert (folder / PAGE).read_text() == "before"

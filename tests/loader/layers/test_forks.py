@@ -1,4 +1,4 @@
-"""The forks' layers: against transcriptions of their definitions, and against OpenCV's importer."""
+"""What holds for every layer of a fork: each has a test, its module goes through exports, and refusals have names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layer type and parameter against what real Caffe computed for it (golden.zip), and refusals."""
+"""What holds for every layer type: each has a net, its module goes through exports, and refusals have names."""
 
 from __future__ import annotations
 

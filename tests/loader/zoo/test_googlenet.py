@@ -1,4 +1,4 @@
-"""torchvision's feature extraction on the zoo; its missing operators declared where they are."""
+"""GoogLeNet: its names, torchvision's feature extraction of it, and one graph of it."""
 
 from __future__ import annotations
 

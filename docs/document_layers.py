@@ -23,7 +23,7 @@ What to do: drop the layer, or give your own module with `--layer-plugin` ([addi
 Each type of stock Caffe is held against real Caffe, parameter by parameter (`tests/helpers/nets.py`): in the container,
 and against the dumps that it made (`tests/loader/layers/golden.zip`). Stock Caffe cannot run the forks' types: they are held
 against their published definitions, transcribed, and against OpenCV's importer where it has them
-(`tests/loader/layers/test_forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
+(`tests/helpers/forks.py`). How near each function is to Caffe's own in float32: [parity](parity.md).
 
 ## Converted
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_cli import MODEL, run
-from tests.commands.test_generated import write
+from tests.commands.test_convert import write
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow

@@ -60,42 +60,6 @@ def test_a_converted_model_loads_without_decant(tmp_path: Path) -> None:
     assert "torch.Size([1, 10])" in done.stdout, done.stderr
 
 
-def test_a_net_by_its_files_dumps_without_torch(tmp_path: Path) -> None:
-    words = [
-        "--prototxt",
-        str(MODEL / "deploy.prototxt"),
-        "--caffemodel",
-        str(MODEL / "lenet_digits.caffemodel"),
-    ]
-    code = (
-        "import sys, pipeline\ntry:\n pipeline.main(sys.argv[1:])\n"
-        "except SystemExit as end:\n assert not end.code\nassert 'torch' not in sys.modules"
-    )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "dump",
-        *words,
-        "--engine",
-        "reader",
-        "--out",
-        str(tmp_path / "d.npz"),
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    found = json.loads(run("inspect", "d.npz", "--json", cwd=tmp_path).stdout)
-    assert found["parameters"] == 38282
-
-
-def test_load_makes_the_same_artifact_from_a_dump(tmp_path: Path) -> None:
-    run("convert", "--engine", "reader", "--out", "one", cwd=tmp_path)
-    run(
-        "load", str(MODEL / "reference.h5"), "--model", "lenet_digits", "--out", "two", cwd=tmp_path
-    )
-    one, two = (tmp_path / name / "lenet_digits/SHA256SUMS" for name in ("one", "two"))
-    assert one.read_text() == two.read_text()
-
-
 def test_python_and_torch_hub_load_it(tmp_path: Path) -> None:
     run("convert", "--engine", "reader", cwd=tmp_path)
     code = (
@@ -115,15 +79,6 @@ def test_python_and_torch_hub_load_it(tmp_path: Path) -> None:
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-
-
-def test_loading_what_is_not_there_names_the_command(tmp_path: Path) -> None:
-    code = "from decant.loader import load; load('googlenet_bvlc')"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert "make convert MODEL=googlenet_bvlc" in done.stderr
 
 
 BAD = {
@@ -225,7 +180,7 @@ def trained_with_a_mean_image(folder: Path) -> list[str]:
     """A training definition, its weights and its mean.binaryproto; the words that name the two."""
     import numpy as np
 
-    from tests.commands.test_generated import write
+    from tests.commands.test_convert import write
     from tests.helpers import encode_caffemodel as encode
     from tests.helpers.nets import inputs_text, layer
 
@@ -237,20 +192,6 @@ def trained_with_a_mean_image(folder: Path) -> list[str]:
     (folder / "net.prototxt").write_text(data + conv)
     (folder / "mean.binaryproto").write_bytes(encode.blob(np.ones((3, 10, 12), np.float32)))
     return files
-
-
-def test_a_dump_finds_the_mean_file_beside_it(tmp_path: Path) -> None:
-    """It says how large the pictures are, and goes into the artifact."""
-    run("dump", *trained_with_a_mean_image(tmp_path), "--out", "net.h5", cwd=tmp_path)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    run("load", "../net.h5", cwd=elsewhere)
-    manifest = json.loads((elsewhere / "artifacts/net/manifest.json").read_text())
-    assert manifest["inputs"] == [{"blob": "data", "shape": [1, 3, 10, 12]}]
-    assert (elsewhere / "artifacts/net/mean.npy").is_file()
-    (tmp_path / "mean.binaryproto").unlink()
-    done = run("load", "../net.h5", "--input", "data=1,3,10,12", cwd=elsewhere)
-    assert "is not at hand" in done.stderr
 
 
 def test_stage_two_in_a_container_gets_the_mean_file(

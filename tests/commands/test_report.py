@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.commands.test_classify import fixed_batch
 from tests.commands.test_cli import MODEL, run
-from tests.commands.test_generated import NET, write
+from tests.commands.test_convert import NET, write
 from tests.helpers.nets import inputs_text, layer
 
 # runs the program, or builds whole nets
@@ -265,33 +265,3 @@ def test_a_damaged_dump_gives_way_to_the_catalogs(tmp_path: Path) -> None:
     changed = {**json.loads(build.read_text()), "parity_dump": str(tmp_path / "damaged.h5")}
     build.write_text(json.dumps(changed))
     assert "parity passed" in run("validate", "lenet_digits", cwd=tmp_path).stdout
-
-
-def test_numbers_that_are_none_and_odd_names_can_be_drawn() -> None:
-    import numpy as np
-
-    from decant.loader.report import figures
-
-    array = np.full((2, 3, 3), np.nan, np.float32)
-    array[0, 0] = [1, np.inf, 2]
-    assert "7 values" not in figures.histogram("x", array, array).alt
-    assert "16 values" in figures.histogram("x", array, array).alt
-    for found in (
-        figures.activations("x" * 400, array, array),
-        figures.bars(["a $\\frac{$ b"], [1.0], None),
-    ):
-        assert found.png[:4] == b"\x89PNG" and len(found.name) < 120
-    assert figures.slug("a/b") != figures.slug("a:b")
-
-
-def test_many_lanes_leave_room_for_the_names() -> None:
-    from decant.loader.artifact.manifest import NetLayer
-    from decant.loader.report.lanes import GUTTER, svg
-
-    def row(name: str, bottoms: list[str]) -> NetLayer:
-        return NetLayer(name=name, type="x", bottoms=tuple(bottoms), tops=(name,), shapes=((1,),))
-
-    names = [f"n{number}" for number in range(50)]
-    layers = [row("data", []), *(row(name, ["data"]) for name in names), row("all", names)]
-    assert svg(layers).count(f'<text x="{GUTTER + 8}"') == len(layers)
-    assert svg(layers[:2]).count('<text x="36"') == 2

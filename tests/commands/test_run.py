@@ -12,16 +12,12 @@ import numpy as np
 import pytest
 
 from decant.commands.run import run as run_command
-from decant.commands.tables import show, size_text
 from tests.commands.test_cli import ROOT, run
-from tests.commands.test_generated import FC, NET, write
+from tests.commands.test_convert import FC, NET, write
 from tests.helpers.nets import inputs_text, layer
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
-
-COLUMNS = ("name", "number", "licence")
-ROWS = [("a_model[/of]twenty_two", "1.0e-07", "weights and definition as the project " * 3)]
 
 
 @pytest.mark.parametrize("out", ["file", "file/sub", "/proc/nowhere", "dangling"])
@@ -101,36 +97,6 @@ def test_the_artifacts_have_one_place_for_all_commands(tmp_path: Path) -> None:
     assert "artifact" in done.stdout.splitlines()[0]
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_nothing_is_cut_off_on_a_terminal(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "xterm")
-    show("models [v2]", COLUMNS, ROWS)
-    printed = capsys.readouterr().out
-    assert "…" not in printed and "..." not in printed
-    assert ROWS[0][0] in printed and ROWS[0][1] in printed
-    assert printed.count("weights") == 3
-    assert "models [v2]" in printed
-
-
-def test_sizes_for_people() -> None:
-    found = [size_text(count) for count in (0, 8, 1024, 1536 << 10, 3 << 30, 5 << 40)]
-    assert found == ["", "8 B", "1.0 KiB", "1.5 MiB", "3.0 GiB", "5.0 TiB"]
-
-
-def test_a_training_definition_is_inspected_as_it_is_converted(tmp_path: Path) -> None:
-    data = 'layer { name: "d" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3 } }\n'
-    loss = layer("loss", "SoftmaxWithLoss", ["fc", "label"], ["loss"])
-    text = data + NET.split("\n", 1)[1].replace(layer("prob", "Softmax", ["fc"], ["prob"]), loss)
-    (tmp_path / "net.prototxt").write_text(text)
-    found = json.loads(run("inspect", "net.prototxt", "--json", cwd=tmp_path).stdout)
-    assert found["parameters"] == 4 * 3 * 9 + 4 + 3 * 4 * 36 + 3
-    assert "d: Data became an input (data)" in found["notes"]
-
-
 def test_a_net_with_weights_and_no_file_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
     done = run("convert", "--prototxt", "net.prototxt", "--engine", "reader", cwd=tmp_path, code=3)
@@ -151,17 +117,6 @@ def test_an_odd_probe_is_named_without_numpys_advice(tmp_path: Path) -> None:
     (tmp_path / "p.npz.npy").rename(tmp_path / "p.npz")
     done = run("convert", *write(tmp_path), "--probe", "p.npz", cwd=tmp_path, code=3)
     assert "unsafely" not in done.stderr
-
-
-def test_a_model_of_the_catalog_is_inspected_by_its_name(tmp_path: Path) -> None:
-    done = run("inspect", "lenet_digits", cwd=tmp_path)
-    assert "prototxt" in done.stdout.splitlines()[0] and "conv1" in done.stdout
-    run("inspect", "lenet_digts", cwd=tmp_path, code=3)
-    (tmp_path / "own.yaml").write_text("models: {}\n")
-    run("inspect", "lenet_digits", "--catalog", "own.yaml", cwd=tmp_path, code=3)
-    done = run("doctor", "--catalog", "own.yaml", "--json", cwd=tmp_path)
-    found = {item["what"]: item for item in json.loads(done.stdout)["findings"]}
-    assert found["catalog"]["fine"] and "0 models" in found["catalog"]["text"]
 
 
 def test_a_wrong_device_is_said_before_an_engine_is_asked(tmp_path: Path) -> None:

@@ -13,23 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
-
-from decant.loader import progress
-from decant.loader.errors import BadInput, EngineError, UsageError
-from decant.loader.pictures import dataset
-from decant.loader.pictures.evaluate import Accuracy, Processes, accuracy, measure
-from decant.loader.pictures.recipe import Recipe
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "models/lenet_digits/validation"
-RECIPE = Recipe("gray", (0.0,), 1.0, (16, 16))
 ALONE = (str(ROOT / "pipeline.py"),)
 TWO = ("-m", "torch.distributed.run", "--nproc-per-node=2", *ALONE)
 
@@ -144,112 +134,7 @@ def test_an_unknown_engine_is_refused(folder: Path) -> None:
     assert done.returncode == 2 and "--engine 'foo'" in done.stderr
 
 
-def test_a_map_of_answers_is_no_accuracy() -> None:
-    pictures = np.zeros((2, 3, 4, 4), np.float32), np.zeros(2, np.int64)
-    with pytest.raises(UsageError, match="it answers 2 with 2 x 3 x 4 x 4"):
-        measure(nn.Identity(), iter([pictures]), [range(0, 2)], 2)
-
-
 def test_gpu_container_refuses_what_it_does_not_hand_on(folder: Path) -> None:
     done = run("validate", "lenet_digits", "--gpu", "--per-class", cwd=folder)
     assert done.returncode == 2
     assert "use --device cuda" in done.stderr
-
-
-@pytest.mark.parametrize("total, size, world", [(10, 3, 1), (10, 3, 2), (2, 3, 4), (64, 32, 2)])
-def test_every_picture_is_in_one_batch_of_one_process(total: int, size: int, world: int) -> None:
-    parts = [part for rank in range(world) for part in dataset.plan(total, size, rank, world)]
-    assert sorted(index for part in parts for index in part) == list(range(total))
-    assert sorted(parts, key=lambda part: part.start) == dataset.plan(total, size)
-
-
-def test_workers_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    assert [dataset.default_workers(count) for count in (0, 511, 512, 50_000)] == [0, 0, 1, 6]
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert dataset.default_workers(50_000) == 3
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_picture_cut_short_is_refused(tmp_path: Path, workers: int) -> None:
-    good = next((PICTURES / "1").glob("*.png"))
-    (tmp_path / "good.png").write_bytes(good.read_bytes())
-    (tmp_path / "short.png").write_bytes(good.read_bytes()[:-30])
-    (tmp_path / "val.txt").write_text("good.png 1\nshort.png 1\n")
-    pictures = dataset.find(tmp_path)
-    with pytest.raises(BadInput, match="short.png: not a picture"):
-        list(dataset.batches(pictures, [range(0, 2)], RECIPE, workers))
-
-
-class _Dies(dataset._Prepared):
-    def __getitem__(self, index: int) -> Any:
-        os._exit(1)
-
-
-def test_a_worker_that_dies_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "_Prepared", _Dies)
-    pictures = dataset.find(PICTURES)[:4]
-    with pytest.raises(EngineError, match="--workers"):
-        list(dataset.batches(pictures, [range(0, 4)], RECIPE, 1))
-
-
-def judged(scores: list[list[float]], labels: list[int], probabilities: bool) -> Accuracy:
-    arrays = np.asarray(scores, np.float32), np.asarray(labels)
-    part = range(0, len(labels))
-    table = measure(nn.Identity(), iter([arrays]), [part], len(labels), probabilities=probabilities)
-    return accuracy(table)
-
-
-def test_loss_top1_and_top5_by_hand() -> None:
-    scores = [[6.0, 5, 4, 3, 2, 1], [6.0, 5, 4, 3, 2, 1], [0.0, 0, 0, 0, 0, 9]]
-    found = judged(scores, [0, 5, 5], False)
-    assert (found.top1, found.top5) == (pytest.approx(200 / 3), pytest.approx(200 / 3))
-    logs = torch.tensor(scores, dtype=torch.float64).log_softmax(1)
-    assert found.loss == pytest.approx(-float(logs[0, 0] + logs[1, 5] + logs[2, 5]) / 3)
-    assert [(item.label, item.count, item.top1) for item in found.per_class] == [
-        (0, 1, 100),
-        (5, 2, 50),
-    ]
-
-
-def test_a_probability_of_zero_costs_what_it_costs_in_caffe() -> None:
-    found = judged([[1.0, 0.0]], [1], True)
-    assert found.loss == pytest.approx(-np.log(np.finfo(np.float32).tiny))
-
-
-def test_nan_and_labels_beyond_the_net_are_refused() -> None:
-    with pytest.raises(BadInput, match="NaN"):
-        judged([[float("nan"), 1.0]], [0], False)
-    with pytest.raises(BadInput, match="label 2: the net has 2 classes"):
-        judged([[1.0, 0.0]], [2], False)
-
-
-def test_processes_with_other_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = Processes()
-    team.agree("the pictures", "a")
-    monkeypatch.setattr(team, "_exchange", lambda mine: [mine, "b"])
-    with pytest.raises(BadInput, match="the pictures are not the same"):
-        team.agree("the pictures", "a")
-
-
-def test_an_error_of_another_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = Processes(0, 2)
-    monkeypatch.setattr(team, "_exchange", lambda mine: [mine, BadInput("there")])
-    with pytest.raises(BadInput, match="there"):
-        team.together(lambda: 1)
-
-
-def test_lines_say_speed_and_time_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with progress.LineProgress().task("pictures", 1000, "pictures") as task:
-        for _ in range(4):
-            now[0] += 6
-            task.advance(120)
-    assert capsys.readouterr().err.splitlines() == [
-        "pictures",
-        "  240 of 1000, 20 pictures/s, 0:00:38 left",
-        "  480 of 1000, 20 pictures/s, 0:00:26 left",
-    ]

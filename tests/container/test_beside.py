@@ -10,7 +10,7 @@ import pytest
 
 from decant.loader.definition.graph import read_net
 from tests.commands.test_cli import MODEL, run
-from tests.commands.test_generated import write
+from tests.commands.test_convert import write
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
 

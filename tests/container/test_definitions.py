@@ -18,7 +18,7 @@ from decant.loader.definition.schema import FIELDS
 from tests.helpers.converting import alone, conv, converted, input_layer, layer
 from tests.helpers.nets import NETS
 from tests.helpers.structures import STRUCTURES
-from tests.reports.test_phases import ALL_IN_ONE, TRAIN_FILE
+from tests.loader.definition.test_phases import ALL_IN_ONE, TRAIN_FILE
 
 OLD = [
     'input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9 layers { name: "c" type: CONVOLUTION '

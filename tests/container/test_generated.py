@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_cli import run
-from tests.commands.test_generated import CONV, FC, RELU, write
+from tests.commands.test_convert import CONV, FC, RELU, write
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.structures import STRUCTURES
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from decant.loader.errors import DecantError
 from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.golden import check
 from tests.helpers.nets import NETS, SmallNet, one
-from tests.loader.layers.test_layers import check
 
 pytestmark = pytest.mark.container
 

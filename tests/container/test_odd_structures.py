@@ -9,10 +9,10 @@ import torch
 from decant.dumper.dumpfile import Dump
 from decant.loader.definition.graph import net_from_text, outputs
 from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.golden import check
 from tests.helpers.nets import SmallNet
 from tests.helpers.odd_structures import ODD
 from tests.helpers.random_weights import shapes_of
-from tests.loader.layers.test_layers import check
 
 NETS = {
     name: SmallNet(name, "", make(), shapes_of(net_from_text(make(), name)))

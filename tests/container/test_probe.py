@@ -11,7 +11,7 @@ import pytest
 
 from decant.dumper import dumpfile
 from tests.commands.test_cli import run
-from tests.commands.test_generated import write
+from tests.commands.test_convert import write
 from tests.helpers.nets import Shape, inputs_text, layer
 from tests.loader.plan.test_probe import EMBED, LSTM_4D, MOVES, RECURRENT
 

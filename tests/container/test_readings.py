@@ -10,8 +10,8 @@ import pytest
 from decant.loader.definition.reading import NO_OPTIONS, ReadingOptions
 from tests.helpers.converting import converted, layer, random, write_pair
 from tests.helpers.crop_nets import ask
-from tests.reports.test_crop import FORK
-from tests.reports.test_phases import ALL_IN_ONE, IN_THE_WAY, NET, TRAIN_FILE
+from tests.loader.definition.test_crop import FORK
+from tests.loader.definition.test_phases import ALL_IN_ONE, IN_THE_WAY, NET, TRAIN_FILE
 
 FILES = {
     "crop aligned": (FORK, ReadingOptions(crop="aligned")),
@@ -45,5 +45,5 @@ def test_a_crop_of_two_channels_more_agrees(image: str, tmp_path: Path) -> None:
 
 
 def test_offsets_of_pycaffe_are_as_recorded(image: str) -> None:
-    recorded = Path(__file__).parents[1] / "reports/coord_map.json"
+    recorded = Path(__file__).parents[1] / "loader/definition/coord_map.json"
     assert ask() == json.loads(recorded.read_text()) and image

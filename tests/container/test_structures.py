@@ -13,11 +13,11 @@ import pytest
 from decant.dumper.dumpfile import Dump
 from decant.loader.definition.graph import net_from_text
 from tests.helpers.caffe_answers import ask, unpack
+from tests.helpers.golden import check
 from tests.helpers.nets import SmallNet
 from tests.helpers.random_weights import shapes_of
 from tests.helpers.structures import STRUCTURES
 from tests.helpers.well_known import NETS as WELL_KNOWN
-from tests.loader.layers.test_layers import check
 
 # of layers that stock Caffe has
 WHOLE = ("dpn92", "openpose", "hourglass", "fpn", "siamese", "triplet", "siamese_residual")

@@ -17,7 +17,7 @@ from decant.engines.torch_container import load_in_container, validate_in_contai
 from decant.loader.errors import MappingError
 from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
-from tests.commands.test_generated import CONV, FC, RELU, write
+from tests.commands.test_convert import CONV, FC, RELU, write
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import layer
 

@@ -10,18 +10,19 @@ import pytest
 
 from decant.engines.caffe import run_script
 from tests.commands.test_cli import run
+from tests.engines import test_stand_in as stand_in
+from tests.engines import test_weights as engines_weights
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.in_caffe import SCRIPTS
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, params, random
-from tests.reports import test_fillers
-from tests.reports import test_fork_fields as test_stock_bytes
-from tests.reports import test_nvcaffe_batch_norm as bn
-from tests.reports import test_nvcaffe_raw as raw
-from tests.reports import test_refusals as engines_weights
+from tests.loader.definition import test_stock_bytes
+from tests.loader.layers import test_nvcaffe as bn
+from tests.loader.plan import test_fillers
+from tests.loader.weights import test_caffemodel_raw as raw
 
 FOUR = inputs_text({"data": (2, 4, 6, 6)})
-IN_PLACE = bn.norm(bn.ASKED, top="data") + bn.BEHIND.replace("num_output: 2", "num_output: 3")
+IN_PLACE = bn.norm(bn.ASKED, top="data") + stand_in.BEHIND.replace("num_output: 2", "num_output: 3")
 SHARED = random(3, 144)
 MANY = "".join(
     test_fillers.up(test_fillers.BILINEAR, more, f"up{size}").replace(
@@ -116,7 +117,7 @@ def test_caffe_takes_a_file_without_weights_too(name: str, image: str, tmp_path:
 def test_an_input_of_another_size_than_the_text_declares(image: str, tmp_path: Path) -> None:
     """An InnerProduct keeps the size that it was set up with: the given shape stands in the text."""
     from tests.helpers.pairs import stage
-    from tests.reports.test_input_size import PLAIN, text
+    from tests.loader.plan.test_fit import PLAIN, text
 
     blobs = [random(4, 3, 3, 3), random(4)], [random(5, 784), random(5)]
     layers = [("c", "Convolution", blobs[0]), ("fc", "InnerProduct", blobs[1])]

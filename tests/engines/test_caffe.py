@@ -154,3 +154,30 @@ def test_an_input_blob_may_be_called_file(tmp_path: Path) -> None:
     (tmp_path / "probe.npz").write_bytes(caffe._npz({"file": np.ones(2, np.float32)}))
     with np.load(tmp_path / "probe.npz", allow_pickle=False) as found:
         assert found.files == ["file"]
+
+
+COPY = "F0102 1 1 net.cpp:757] Check failed: target_blobs[j]->ShapeEquals(source_layer.blobs(j)) Cannot copy param 0 weights from layer 'fc'; shape mismatch."
+
+
+BLOBS = "F0102 1 1 net.cpp:757] Check failed: target_blobs.size() == source_layer.blobs_size() (5 vs. 3) Incompatible number of blobs for layer bn"
+
+
+OTHER = "F0102 1 1 pooling_layer.cpp:76] Check failed: pad_h_ < kernel_h_ (2 vs. 2)"
+
+
+UNKNOWN = "F0102 1 1 layer_factory.hpp:81] Check failed: registry.count(type) == 1 (0 vs. 1) Unknown layer type: Odd"
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"), [(COPY, True), (BLOBS, True), (OTHER, False), (UNKNOWN, False)]
+)
+def test_whether_the_files_belong_together_is_asked_only_where_caffe_says_so(
+    line: str, asks: bool, tmp_path: Path
+) -> None:
+    ended = Outcome(134, line, False, 1.0, ())
+    todo: Any = SimpleNamespace(memory=1 << 30, limit=10, spec=Run)
+    job = Job(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", {})
+    with pytest.raises(BadInput, match="Caffe aborted") as caught:
+        caffe._closing_record(ended, todo, tmp_path / "result.json", job)
+    assert caught.value.message.endswith(f"is {job.prototxt} its net?") == asks
+    assert caught.value.message.startswith(f"{job.caffemodel if asks else job.prototxt}: ")

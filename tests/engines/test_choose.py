@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
-from typing import Literal
 
 import pytest
 
-from decant.engines import table
 from decant.engines.choose import choose
 from decant.engines.docker import connection
 from decant.loader.definition.graph import Net, net_from_text
 from decant.loader.errors import EngineError, Unsupported
-from decant.stages.answers import beside as answering
 
 PLAIN = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
 
@@ -27,28 +23,6 @@ FORK = net('layer { name: "p" type: "Permute" bottom: "data" top: "p" }')
 
 def no_engine() -> None:
     raise EngineError("no Docker engine answers at unix:///var/run/docker.sock: start Docker")
-
-
-class Third:
-    """An engine that somebody adds: it takes the fork's net, and runs it."""
-
-    name, runs, lacks, refusal = "third", True, "", "the third cannot run this net"
-
-    def available(self) -> str:
-        return "the third is here"
-
-    def takes(self, net: Net, *_: object) -> list[str]:
-        return []
-
-
-def test_the_table_alone_says_which_engines_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "connect", no_engine)
-    monkeypatch.setitem(sys.modules, "decant.engines.third", SimpleNamespace(ENGINE=Third()))
-    monkeypatch.setattr(table, "Name", Literal["caffe", "third", "reader"])
-    assert choose("auto", net()).engine.name == choose("auto", FORK).engine.name == "third"
-    assert choose("third", FORK).reason == "asked for"  # type: ignore[arg-type]
-    assert answering("third").name == "third"  # type: ignore[arg-type, union-attr]
-    assert answering("reader") is None is answering("auto")
 
 
 def test_the_reader_is_taken_when_asked_for_even_for_a_fork() -> None:

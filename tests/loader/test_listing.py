@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from decant.loader import listing
 from decant.loader.definition.graph import net_from_text
-from decant.loader.errors import BadInput, UsageError
-from tests.commands.test_cli import MODEL, run
-from tests.commands.test_generated import write
+from decant.loader.errors import UsageError
+from tests.commands.test_cli import run
+from tests.commands.test_convert import write
 from tests.helpers import definitions
 from tests.helpers.nets import inputs_text, layer
 
@@ -96,31 +95,6 @@ def test_an_artifact_counts_a_tied_weight_once(tmp_path: Path) -> None:
     assert [line.blobs for line in found.lines[-2:]] == [[(4, 4)], [(4, 4)]]
     assert found.parameters == listing.read(tmp_path / "net.prototxt").parameters == 16
     assert found.macs == 32
-
-
-def test_the_command_shows_all_four_kinds(tmp_path: Path) -> None:
-    run("convert", "--engine", "reader", cwd=tmp_path)
-    files = [
-        MODEL / "deploy.prototxt",
-        MODEL / "lenet_digits.caffemodel",
-        MODEL / "reference.h5",
-        tmp_path / "artifacts/lenet_digits",
-    ]
-    found = [json.loads(run("inspect", str(file), "--json", cwd=tmp_path).stdout) for file in files]
-    assert [item["kind"].split()[0] for item in found] == [
-        "prototxt",
-        "caffemodel",
-        "dump",
-        "artifact",
-    ]
-    assert {item["parameters"] for item in found} == {38_282}
-    # the file holds the net that was trained, 64 pictures at a time
-    assert [item["macs"] for item in found] == [365_184, 64 * 365_184, 365_184, 365_184]
-    text = run("inspect", str(files[0]), cwd=tmp_path).stdout
-    assert "(16, 1, 3, 3) (16)" in text
-    assert "38,282" in text
-    with pytest.raises(BadInput, match="no such file"):
-        listing.read(tmp_path / "none")
 
 
 def test_work_of_depthwise_layers_and_of_several_tops(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Small inputs made after public bug reports, by kind, each with its right behaviour."""
+"""Whole nets made after public bug reports, by kind, each with its right behaviour."""

@@ -17,9 +17,9 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.progress import SILENT
 from tests.commands.test_cli import run
 from tests.helpers import by_hand, by_hand_detection
+from tests.helpers.forks import python
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.random_weights import random_blobs, write_caffemodel
-from tests.loader.layers.test_forks import python
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ from decant.loader.definition import graph
 from decant.loader.plan import writer
 from decant.loader.weights import caffemodel
 from tests.commands.test_cli import MODEL, ROOT
-from tests.commands.test_generated import CONV, FC, NET, RELU, write
+from tests.commands.test_convert import CONV, FC, NET, RELU, write
 from tests.helpers.nets import inputs_text
 
 BATCHED = inputs_text({"data": (10, 3, 8, 8)}) + CONV + RELU + FC
@@ -120,14 +120,6 @@ def test_dump_inspect_and_compare_from_python(tmp_path: Path) -> None:
     assert found.rows and found.first is None
     with pytest.raises(errors.UsageError, match="a folder that exists"):
         decant.dump("lenet_digits", tmp_path / "none" / "net.h5", options)
-
-
-@pytest.mark.parametrize(
-    ("option", "words"), [("engine", "auto, caffe, reader"), ("device", "cpu, cuda")]
-)
-def test_a_word_that_an_option_does_not_take_is_refused(option: str, words: str) -> None:
-    with pytest.raises(errors.UsageError, match=f"--{option} 'docker': one of {words}"):
-        Options(**{option: "docker"})
 
 
 def test_what_the_readme_shows_runs_as_it_stands(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from decant.commands.validate import command
 from decant.engines import gpu, torch_container
 from decant.engines.docker.container import Outcome, Run
-from decant.loader.errors import EngineError, ParityError
 from decant.stages.convert import convert
 from decant.stages.options import Options
 from tests.commands.test_cli import MODEL, ROOT
@@ -87,14 +86,3 @@ def test_without_json_it_is_said_as_without_a_container(
     printed = capsys.readouterr().out
     assert "lenet_digits: hashes match; parity passed" in printed
     assert "40 pictures: loss 0.1000, top-1 97.50 %, top-5 100.00 %" in printed
-
-
-def test_the_containers_own_error_is_raised(
-    artifact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_place_of_the_container(monkeypatch, 6, "", "error: lenet_digits: layer 'c' differs\n")
-    with pytest.raises(ParityError, match="layer 'c' differs"):
-        asked(artifact, None, as_json=True)
-    in_place_of_the_container(monkeypatch, 0, "no JSON")
-    with pytest.raises(EngineError, match="not ours"):
-        asked(artifact, None, as_json=True)

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decant.loader.definition.graph import net_from_text, outputs, owners, read_net
+from decant.loader.definition.graph import Net, net_from_text, outputs, owners, read_net
 from decant.loader.definition.prototxt import Message, integer, parse
+from decant.loader.definition.reading import STOCK, Reading
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.plan import probe_file
 from decant.loader.plan.probe import make_probe
+from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 } } }\n'
 
@@ -83,7 +85,7 @@ def test_deep_nesting_is_refused_and_long_texts_are_read() -> None:
     assert len(parse("a: 1\n" * 200_000, "net").fields) == 200_000
 
 
-def layer(name: str, extra: str) -> str:
+def relu(name: str, extra: str) -> str:
     return f'layer {{ name: "{name}" type: "ReLU" bottom: "data" top: "{name}" {extra} }}\n'
 
 
@@ -105,13 +107,13 @@ def layer(name: str, extra: str) -> str:
     ],
 )
 def test_rules_keep_a_layer_as_caffe_does(rules: str, kept: bool) -> None:
-    names = [one.name for one in net_from_text(INPUT + layer("x", rules), "net").layers]
+    names = [one.name for one in net_from_text(INPUT + relu("x", rules), "net").layers]
     assert ("x" in names) is kept
 
 
 def test_include_and_exclude_together_are_refused() -> None:
     with pytest.raises(BadInput, match="include and exclude"):
-        net_from_text(INPUT + layer("x", "include { phase: TEST } exclude { phase: TRAIN }"), "net")
+        net_from_text(INPUT + relu("x", "include { phase: TEST } exclude { phase: TRAIN }"), "net")
 
 
 V0 = """
@@ -160,7 +162,7 @@ def test_a_v1_net_is_upgraded_with_its_shared_parameters() -> None:
             "input_dim",
         ),
         (INPUT + "layer { name: 'x' type: 'ReLU' bottom: 'nobody' top: 'b' }", "'nobody'"),
-        (INPUT + layer("x", "") + layer("x", ""), "a second time"),
+        (INPUT + relu("x", "") + relu("x", ""), "a second time"),
         ("", "no layers"),
     ],
 )
@@ -222,7 +224,93 @@ def test_the_probe_from_a_file_must_fit(tmp_path: Path) -> None:
 
 
 def test_an_input_without_a_shape_asks_for_one() -> None:
-    net = net_from_text('input: "data"\n' + layer("x", ""), "net")
+    net = net_from_text('input: "data"\n' + relu("x", ""), "net")
     with pytest.raises(UsageError, match="--input data="):
         make_probe(net)
     assert make_probe(net, {"data": (2, 7)})["data"].shape == (2, 7)
+
+
+HEAD = input_layer("data", 1, 3, 16, 16)
+
+
+WEIGHTS = [("c", "Convolution", [random(4, 3, 3, 3), random(4)])]
+
+
+def net(text: str, reading: Reading = STOCK) -> Net:
+    return net_from_text(text, "net.prototxt", reading)
+
+
+@pytest.mark.parametrize(
+    ("path", "escapes"),
+    [
+        (r"C:\Users\me\out.h5", r"\U, \m, \o"),
+        (r"D:\data\train.lmdb", r"\d"),
+        (r"\\server\share", r"\s"),
+        (r"C:\ufo", r"\u"),
+        (r"a\8", r"\8"),
+        (r"a\x", r"\x"),
+        (r"a\Xff", r"\X"),
+    ],
+)
+def test_a_path_of_windows_is_refused_with_its_line_and_backslashes(
+    path: str, escapes: str
+) -> None:
+    text = layer("h", "HDF5Output", "c", "", f'hdf5_output_param {{ file_name: "{path}" }}\n'
+                 "include { phase: TRAIN }")  # fmt: skip
+    with pytest.raises(BadInput) as caught:
+        net(HEAD + conv("c", "data", "c") + text)
+    assert caught.value.message.startswith(f'net.prototxt:3: "{path}": {escapes}: ')
+    assert r"write / or \\ for each" in caught.value.message
+
+
+def test_all_such_paths_are_named_at_once() -> None:
+    text = (
+        r'name: "C:\a" layer { name: "\q" }'
+        + '\nlayer { name: "\\\\ok\\n\\x41\\101\\?" type: "\\j" }'
+    )
+    with pytest.raises(BadInput) as caught:
+        net(text)
+    assert [line.split(":")[0] for line in caught.value.details] == ["line 1", "line 2"]
+
+
+def test_backslashes_that_are_written_twice_are_kept() -> None:
+    assert net(HEAD + layer(r"C:\\Users", "ReLU", "data", "c")).layers[1].name == r"C:\Users"
+
+
+def test_the_mark_of_utf_8_is_read_over_and_caffe_gets_none(tmp_path: Path) -> None:
+    write_pair(tmp_path, "\ufeff" + HEAD + conv("c", "data", "c"), WEIGHTS)
+    found = read_net(tmp_path / "net.prototxt")
+    assert found.text.startswith("\ufeff") and found.layers[1].line == 2
+    assert "\ufeff" not in found.run_text and found.run_text
+    assert any("UTF-8" in note for note in found.notes)
+    assert converted(tmp_path)["tensors"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + "\ufeff" + layer("c", "ReLU", "data", "c"), "U+FEFF"),
+        (HEAD + layer("c", "ReLU", "data", "c").replace(" type", "\xa0type"), "U+00A0, NO-BREAK SPACE"),
+        (HEAD + layer("c", "ReLU", "data", "c").replace('"ReLU"', "“ReLU”"), "LEFT DOUBLE QUOTATION MARK"),
+        (HEAD + 'layer { name: "c\n', "the quotes are not closed"),
+    ],
+)  # fmt: skip
+def test_letters_that_one_does_not_see_are_named(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=r"net.prototxt:2: ") as caught:
+        net(text)
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_said_to_be_so(encoding: str, tmp_path: Path) -> None:
+    mark = b"" if encoding == "utf-16" else b"\xfe\xff"
+    (tmp_path / "net.prototxt").write_bytes(mark + HEAD.encode(encoding))
+    with pytest.raises(BadInput, match="a text in UTF-16; save it as UTF-8"):
+        read_net(tmp_path / "net.prototxt")
+
+
+def test_nothing_is_left_of_a_refused_text(tmp_path: Path) -> None:
+    write_pair(tmp_path, HEAD + conv("c", "data", "c", "kernel_size: 3 kernel_h: x"), WEIGHTS)
+    with pytest.raises(BadInput):
+        converted(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.caffemodel", "net.prototxt"]

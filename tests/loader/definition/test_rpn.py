@@ -15,8 +15,8 @@ from decant.loader.definition.reading import STOCK, Reading, ReadingOptions, fro
 from decant.loader.errors import UsageError
 from decant.loader.plan.planning import plan
 from tests.commands.test_cli import run
+from tests.helpers.forks import FASTER, python
 from tests.helpers.nets import inputs_text, layer
-from tests.loader.layers.test_forks import FASTER, python
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from dataclasses import replace
@@ -16,10 +15,9 @@ import torch
 from decant.loader import load
 from decant.loader.definition import crop
 from decant.loader.definition.graph import Net, net_from_text, outputs
-from decant.loader.definition.schema import FIELDS, TYPES
 from decant.loader.errors import BadInput, Unsupported
-from decant.loader.layers import LAYER_TYPES, PYTHON, layer_type, rule
-from decant.loader.layers.layer_type import CAFFE, LayerType, Parameters
+from decant.loader.layers import LAYER_TYPES, rule
+from decant.loader.layers.layer_type import LayerType, Parameters
 from decant.loader.plan.deploy import deploy
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
 
@@ -139,39 +137,5 @@ def test_a_plugin_of_the_type_comes_first(
     assert np.allclose(model(x).numpy(), factor.reshape(-1, 1, 1) * before**2, rtol=1e-5, atol=1e-5)
 
 
-def test_the_records_are_those_of_caffes_own_types() -> None:
-    assert {of.name for of in LAYER_TYPES.values() if of.origin == CAFFE} == TYPES
-    fields = FIELDS["Layer"]
-    assert all(not of.message or of.message in fields for of in map(layer_type, TYPES))
-
-
-def test_a_record_says_what_becomes_of_its_type() -> None:
-    for of in (*LAYER_TYPES.values(), *PYTHON.values()):
-        assert of.rule or of.refused or of.transparent or of.in_training_only, of.name
-        assert not of.fillers or of.message, of.name
-        assert not of.contains or layer_type(of.contains).rule, of.name
-
-
 def test_crop_knows_no_type_that_has_no_record() -> None:
     assert {*crop.SAME_PLACE, *crop.WINDOWS} <= set(LAYER_TYPES)
-
-
-# names of types, and not facts about them: how they are spelt, numbered, wired, called in a source
-NAMES = ("loader/definition", "loader/weights", "loader/layers/__init__.py", "loader/ops/__init__.py",
-         "loader/source/block_names.py")  # fmt: skip
-
-
-def test_nowhere_else_is_a_table_of_layer_types() -> None:
-    tables = []
-    for place in ("loader", "engines", "commands"):
-        for path in sorted((ROOT / place).rglob("*.py")):
-            name = str(path.relative_to(ROOT))
-            if name.startswith(NAMES):
-                continue
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Set | ast.Dict | ast.List | ast.Tuple):
-                    parts = node.keys if isinstance(node, ast.Dict) else node.elts
-                    texts = [part.value for part in parts if isinstance(part, ast.Constant)]
-                    if sum(isinstance(x, str) and x in LAYER_TYPES for x in texts) > 2:
-                        tables.append(f"{name}:{node.lineno}")
-    assert tables == []

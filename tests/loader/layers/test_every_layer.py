@@ -19,8 +19,8 @@ from decant.loader.parity.running import forget
 from decant.loader.plan.outline import outline
 from decant.loader.progress import SILENT
 from tests.helpers.caffe_answers import GOLDEN, unpack
+from tests.helpers.forks import FORKS, files
 from tests.helpers.nets import NETS
-from tests.loader.layers.test_forks import FORKS, files
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,16 +14,8 @@ from decant.loader.ops.proposal import RegionProposal
 from decant.loader.plan.planning import plan
 from decant.loader.plan.plugins import Plugins
 from decant.loader.plan.steps import Plan
-from tests.helpers import by_hand_detection
+from tests.helpers.forks import FASTER, computes_its_definition, forks_of, python
 from tests.helpers.nets import inputs_text, layer
-from tests.loader.layers.test_forks import FASTER, faster, python
-
-
-def maps(seed: int, anchors: int = 9) -> dict[str, np.ndarray]:
-    return {
-        blob: array.astype(np.float32)
-        for blob, array in faster(anchors, 4)(np.random.default_rng(seed)).items()
-    }
 
 
 def found(x: dict[str, np.ndarray], **changed: float) -> tuple[np.ndarray, np.ndarray]:
@@ -41,57 +35,6 @@ def planned(param: str, shapes: dict[str, tuple[int, ...]] | None = None, tops: 
     names = [f"out{number}" for number in range(tops)]
     text = inputs_text(shapes) + layer("it", "Python", list(shapes), names, param)
     return plan(net_from_text(text, "net.prototxt"), [[]] * (len(shapes) + 1), shapes)
-
-
-SETTINGS = {
-    "before": ("pre_nms_top_n", 20),
-    "after": ("post_nms_top_n", 5),
-    "threshold": ("nms_thresh", 0.3),
-    "smallest": ("min_size", 60),
-}
-
-
-@pytest.mark.parametrize("name", list(SETTINGS))
-@pytest.mark.parametrize("seed", range(3))
-def test_every_setting_of_the_configuration_is_honoured(name: str, seed: int) -> None:
-    attribute, value = SETTINGS[name]
-    x = maps(seed)
-    wanted = by_hand_detection.region_proposals(
-        x["scores"],
-        x["offsets"],
-        x["info"][0],
-        **{name: value},  # type: ignore[arg-type]
-    )
-    rows = len(found(x)[0])
-    for top, other in zip(found(x, **{attribute: value}), wanted, strict=True):
-        assert top.shape == other.shape
-        assert len(top) < rows
-        assert np.abs(top - other).max() <= 1e-5 * np.abs(other).max()
-
-
-def test_settings_below_one_mean_all_boxes() -> None:
-    x = maps(1)
-    everything = found(x, pre_nms_top_n=0, post_nms_top_n=-1)
-    wanted = by_hand_detection.region_proposals(
-        x["scores"], x["offsets"], x["info"][0], before=0, after=-1
-    )
-    assert everything[0].shape == wanted[0].shape
-
-
-def test_of_equal_scores_the_later_box_comes_first() -> None:
-    x = maps(2)
-    x["scores"] = np.round(x["scores"], 1)
-    boxes, scores = found(x)
-    wanted = by_hand_detection.region_proposals(x["scores"], x["offsets"], x["info"][0])
-    assert len(np.unique(scores)) < len(scores)
-    assert boxes.shape == wanted[0].shape
-    assert np.abs(boxes - wanted[0]).max() <= 1e-5 * np.abs(wanted[0]).max()
-
-
-def test_no_box_that_is_large_enough_makes_no_rows() -> None:
-    boxes, scores = found(maps(0), min_size=1000)
-    assert boxes.shape == (0, 5)
-    assert scores.shape == (0, 1)
 
 
 def test_the_defaults_are_those_of_the_published_configuration() -> None:
@@ -189,3 +132,8 @@ def test_a_users_own_class_comes_before_ours() -> None:
     net = net_from_text(text, "net.prototxt")
     found = plan(net, [[]] * 4, FASTER, plugins.rules)
     assert str(found.steps[0].written.module).startswith("Own(")
+
+
+@pytest.mark.parametrize("name", forks_of("faster_rcnn"))
+def test_a_layer_computes_its_published_definition(name: str, tmp_path: Path) -> None:
+    computes_its_definition(name, tmp_path)

@@ -13,8 +13,8 @@ from decant.loader.definition.graph import net_from_text
 from decant.loader.errors import DecantError
 from decant.loader.plan.planning import plan
 from decant.loader.source.codegen import generate
+from tests.helpers.forks import FORKS, Fork
 from tests.helpers.nets import NETS, inputs_text, layer
-from tests.loader.layers.test_forks import FORKS, Fork
 
 VALUES = [
     "-1",

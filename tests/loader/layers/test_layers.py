@@ -1,4 +1,4 @@
-"""Every layer type and parameter against what real Caffe computed for it (golden.zip), and refusals."""
+"""What holds for every layer type: each has a net, its module goes through exports, and refusals have names."""
 
 from __future__ import annotations
 
@@ -19,54 +19,13 @@ from decant.loader.layers import LAYER_TYPES
 from decant.loader.parity import measuring
 from decant.loader.parity.running import forget
 from decant.loader.plan.planning import plan
-from tests.helpers.caffe_answers import GOLDEN, unpack
-from tests.helpers.nets import NETS, SmallNet, inputs_text, layer
-
-BY_NAME = {net.name: net for net in NETS}
+from tests.helpers.golden import BY_NAME, computes_what_caffe_did, nets_of
+from tests.helpers.nets import NETS, inputs_text, layer
 
 
-@pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
-    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
-
-
-def check(net: SmallNet, dump: Dump) -> Conversion:
-    """Convert and compare every layer; raises AssertionError with what differs."""
-    converted = conversion_of(dump, None, net.name)
-    module = converted.build()
-    if net.weights == "second forward":
-        check_second(module, converted, dump)
-        return converted
-    found = measuring.measure(dump, module, converted.caffe_map())
-    wrong = [
-        (layer.layer, layer.reason)
-        for layer in found.layers
-        if layer.verdict not in ("passed", "fused")
-    ]
-    assert not wrong
-    assert any(layer.verdict == "passed" for layer in found.layers) or net.covers == "Split Silence"
-    return converted
-
-
-def check_second(module: torch.nn.Module, converted: Conversion, dump: Dump) -> None:
-    """The dump is of a second forward: the state of the first is in it."""
-    inputs = [torch.from_numpy(np.array(dump.probe[blob])) for blob in converted.inputs]
-    forget(module)
-    first, second = module(*inputs), module(*inputs)
-    caffe = dump.layers[-1].activations[0]
-    bound = 1e-5 * np.abs(caffe).max()
-    assert np.abs(second.numpy() - caffe).max() <= bound
-    assert np.abs(first.numpy() - caffe).max() > 1000 * bound
-
-
-@pytest.mark.parametrize("name", list(BY_NAME))
+@pytest.mark.parametrize("name", nets_of(""))
 def test_a_layer_computes_what_caffe_computed(name: str, golden: dict[str, Dump]) -> None:
-    net = BY_NAME[name]
-    dump = golden[name]
-    assert dump.prototxt == net.text, "run `python -m tests.helpers.caffe_answers`"
-    for blob, array in net.arrays().items():
-        assert np.array_equal(dump.probe[blob], array)
-    check(net, dump)
+    computes_what_caffe_did(name, golden[name])
 
 
 def test_every_inference_layer_of_caffe_has_a_net() -> None:
@@ -210,22 +169,6 @@ def test_what_cannot_be_converted_is_refused_by_name(case: str) -> None:
     assert "--layer-plugin" in text
 
 
-@pytest.mark.parametrize(
-    ("kind", "param"),
-    [
-        ("Pooling", "pooling_param { pool: MAX kernel_size: 3 stride: 1 pad: 1 }"),
-        ("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }"),
-        ("LRN", "lrn_param { local_size: 3 }"),
-        ("Eltwise", ""),
-    ],
-)
-def test_what_caffe_computes_wrongly_in_place_is_refused(kind: str, param: str) -> None:
-    bottoms = ["power", "data"] if kind == "Eltwise" else ["power"]
-    text = DATA + layer("power", "Power", ["data"], ["power"], "power_param { scale: 2 }")
-    found = refusal(text + layer("odd one", kind, bottoms, ["power"], param))
-    assert "layer 'odd one'" in found and "a name of its own" in found
-
-
 @pytest.mark.parametrize("kind", ["BatchNorm", "Dropout"])
 def test_a_layer_that_is_always_in_training_is_refused(kind: str) -> None:
     blobs = [[], [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(1, np.float32)]]
@@ -262,103 +205,6 @@ def test_what_caffe_takes_otherwise_is_refused(kind: str, param: str, why: str) 
     assert why in found
 
 
-def test_a_convolution_in_place_keeps_its_shape() -> None:
-    param = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
-    text = (
-        DATA + layer("p", "Power", ["data"], ["p"]) + layer("c", "Convolution", ["p"], ["p"], param)
-    )
-    found = refusal(text, [[], [], [np.ones((4, 4, 3, 3), np.float32)]])
-    assert "layer 'c'" in found and "changes the shape" in found
-    flat = inputs_text({"data": (3, 2, 4)}) + layer("m", "MVN", ["data"], ["data"])
-    assert "layer 'm'" in refusal(flat) and "changes the shape" in refusal(flat)
-
-
-@pytest.mark.parametrize("view", [False, True])
-def test_what_caffe_keeps_is_not_worked_on_in_place(view: bool) -> None:
-    """Right in the first forward, wrong in the next: parity would not see it."""
-    own = layer("own", "Parameter", [], ["w"], "parameter_param { shape { dim: 1 dim: 4 } }")
-    shaped = layer("view", "Reshape", ["w"], ["v"], "reshape_param { shape { dim: 4 } }")
-    top = "v" if view else "w"
-    text = (
-        own
-        + (shaped if view else "")
-        + layer("twice", "Power", [top], [top], "power_param { scale: 2 }")
-    )
-    found = refusal(DATA + text, [[], [np.ones((1, 4), np.float32)], [], []])
-    assert "layer 'twice'" in found and "layer 'own' keeps" in found
-
-
-@pytest.mark.parametrize(("steps", "refused"), [(1, True), (2, False)])
-def test_an_lstm_of_one_step_gives_its_state(steps: int, refused: bool) -> None:
-    inputs = {"x": (steps, 2, 4), "cont": (steps, 2)}
-    text = inputs_text(inputs) + layer(
-        "l", "LSTM", ["x", "cont"], ["l"], "recurrent_param { num_output: 3 }"
-    )
-    random = np.random.default_rng(0)
-    blobs = [
-        random.standard_normal(shape).astype(np.float32) for shape in ((12, 4), (12,), (12, 3))
-    ]
-    net = net_from_text(text + layer("relu", "ReLU", ["l"], ["l"]), "net.prototxt")
-    params = [[], [], blobs, []]
-    if refused:
-        with pytest.raises(Unsupported, match="layer 'relu'.*layer 'l' keeps"):
-            plan(net, params, inputs)
-    else:
-        assert plan(net, params, inputs).steps
-    dropped = net_from_text(text + layer("drop", "Dropout", ["l"], ["l"]), "net.prototxt")
-    assert plan(dropped, params, inputs).steps
-
-
-@pytest.mark.parametrize("rest", ["", layer("s", "Silence", ["data"], [])])
-def test_a_net_that_computes_nothing_is_refused(rest: str) -> None:
-    assert "computes nothing" in refusal(DATA + rest)
-
-
-def test_all_offending_layers_are_in_one_report() -> None:
-    text = DATA
-    for number, (kind, param, _) in enumerate(REFUSED.values()):
-        text += layer(f"odd {number}", kind, ["data"], [f"out{number}"], param)
-    text += layer("after", "ReLU", ["out0"], ["last"])
-    found = refusal(text)
-    for number in range(len(REFUSED)):
-        assert f"layer 'odd {number}'" in found
-    assert "'after'" not in found, "a layer behind a refused one is not at fault"
-
-
-def test_a_layer_in_place_on_shared_memory_is_refused() -> None:
-    """Caffe's Flatten is a view: the ReLU changes what the pooling reads."""
-    text = (
-        DATA
-        + layer("flat", "Flatten", ["data"], ["flat"])
-        + layer("relu", "ReLU", ["flat"], ["flat"])
-    )
-    assert "shares" in refusal(
-        text + layer("p", "Pooling", ["data"], ["p"], "pooling_param { kernel_size: 2 }")
-    )
-    # read before it is overwritten: nothing is wrong
-    early = (
-        DATA
-        + layer("p", "Pooling", ["data"], ["p"], "pooling_param { kernel_size: 2 }")
-        + text[len(DATA) :]
-    )
-    net = net_from_text(early, "net.prototxt")
-    assert len(plan(net, [[]] * 4, {"data": (1, 4, 6, 6)}).steps) == 3
-
-
-def test_a_wrong_blob_shape_names_both_shapes() -> None:
-    text = DATA + layer(
-        "conv",
-        "Convolution",
-        ["data"],
-        ["out"],
-        "convolution_param { num_output: 3 kernel_size: 1 }",
-    )
-    blobs = [[], [np.ones((3, 5, 1, 1), np.float32), np.ones(3, np.float32)]]
-    found = refusal(text, blobs)  # type: ignore[arg-type]
-    assert "3 x 5 x 1 x 1" in found
-    assert "3 x 4 x 1 x 1" in found
-
-
 @pytest.mark.slow
 def test_parity_sees_every_kind_of_mistake(golden: dict[str, Dump]) -> None:
     """The oracle is worth something: each net fails when its numbers are those of another one."""
@@ -388,36 +234,3 @@ def test_the_page_of_layers_is_the_table() -> None:
 
     page = Path(__file__).resolve().parents[3] / "docs/layers.md"
     assert page.read_text() == markdown(), "run `python docs/document_layers.py > docs/layers.md`"
-
-
-def test_every_parameter_of_caffe_is_looked_at(golden: dict[str, Dump]) -> None:
-    """By some rule, in some net: a field that nobody asks for would be refused, not honoured."""
-    from unittest.mock import patch
-
-    from decant.loader.definition.schema import MESSAGES
-    from decant.loader.layers.rule import NO_EFFECT, Site
-    from decant.loader.plan import writer
-
-    asked: dict[str, set[str]] = {}
-
-    class Listening(Site):
-        def unread(self) -> list[str]:
-            for name, params in self._params.items():
-                asked.setdefault(name, set()).update(params.asked)
-            return super().unread()
-
-    with patch.object(writer, "Site", Listening):
-        for name, dump in golden.items():
-            conversion_of(dump, None, name)
-    fields = dict(word.split(":") for word in MESSAGES["Layer"].split() if ":" in word)
-    training = {"accuracy", "contrastive_loss", "hinge_loss", "infogain_loss", "loss", "data", "image_data",
-                "hdf5_data", "hdf5_output", "memory_data", "dummy_data", "window_data", "transform", "python",
-                "input"}  # fmt: skip
-    missing = {
-        f"{field}.{name.split(':')[0]}"
-        for field, message in fields.items()
-        if field.endswith("_param") and field.removesuffix("_param") not in training
-        for name in MESSAGES[message].split()
-        if name.split(":")[0] not in asked.get(field, set()) | NO_EFFECT
-    }
-    assert missing == set()

@@ -13,22 +13,14 @@ from decant.dumper.dumpfile import Dump
 from decant.loader.artifact.conversion import conversion_of
 from decant.loader.artifact.loading import module_from_source
 from decant.loader.definition.graph import net_from_text
-from decant.loader.layers.normalised import MOST_DEVIATIONS
-from decant.loader.ops.batch_norm import CentredBatchNorm
 from decant.loader.parity import measuring
 from decant.loader.plan.planning import plan
 from decant.loader.plan.steps import Plan
 from decant.loader.source.codegen import generate
-from tests.helpers.caffe_answers import GOLDEN, unpack
 from tests.helpers.nets import SC, inputs_text, layer
 
 CHANNELS = 5
 PICTURE = (2, CHANNELS, 4, 3)
-
-
-@pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dump]:
-    return unpack(GOLDEN, tmp_path_factory.mktemp("golden"))
 
 
 @pytest.mark.parametrize("name", [
@@ -51,99 +43,12 @@ def statistics(deviations: float) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), variance
 
 
-def batch_norm(deviations: float) -> Plan:
-    factor = np.full(1, 0.5, np.float32)
-    blobs = [array * factor for array in statistics(deviations)]
-    text = inputs_text({"data": PICTURE}) + layer("bn", "BatchNorm", ["data"], ["bn"])
-    return plan(net_from_text(text, "f"), [[], [*blobs, factor]], {"data": PICTURE})
-
-
 def with_scale(deviations: float) -> Plan:
     mean, variance = statistics(deviations)
     ones = np.ones(CHANNELS, np.float32)
     text = inputs_text({"data": PICTURE}) + layer("bn", "BatchNorm", ["data"], ["bn"]) + SC
     blobs = [[], [mean, variance, ones[:1]], [ones * 3, ones]]
     return plan(net_from_text(text, "f"), blobs, {"data": PICTURE})
-
-
-def fork(deviations: float) -> Plan:
-    mean, variance = statistics(deviations)
-    ones = np.ones(CHANNELS, np.float32)
-    text = inputs_text({"data": PICTURE}) + layer("bn", "BN", ["data"], ["bn"])
-    return plan(net_from_text(text, "f"), [[], [ones, ones, mean, variance]], {"data": PICTURE})
-
-
-@pytest.mark.parametrize("made", [batch_norm, with_scale, fork])
-def test_the_form_goes_by_how_far_a_mean_is_from_0(made: object) -> None:
-    for deviations, expected in [
-        (0, "nn.BatchNorm2d"),
-        (0.99 * MOST_DEVIATIONS, "nn.BatchNorm2d"),
-        (1.01 * MOST_DEVIATIONS, "CentredBatchNorm"),
-        (1e7, "CentredBatchNorm"),
-    ]:
-        found: Plan = made(deviations)  # type: ignore[operator]
-        assert str(found.steps[0].written.module).split("(")[0] == expected
-
-
-def test_both_forms_have_one_state() -> None:
-    near, far = with_scale(1), with_scale(1000)
-    assert far.steps[0].origin == near.steps[0].origin
-    tensors = far.steps[0].written.tensors
-    assert list(tensors) == list(near.steps[0].written.tensors)
-    module = module_from_source(generate(far, "net").source)
-    wanted = {f"bn.{name}": torch.from_numpy(array) for name, array in tensors.items()}
-    assert sorted(module.state_dict()) == sorted(wanted)
-    module.load_state_dict(wanted)
-
-
-@pytest.mark.parametrize("scaled", [False, True])
-def test_within_the_limit_torchs_form_is_good_and_beyond_it_is_not(scaled: bool) -> None:
-    """The oracle is Caffe's order in float32, whose bits are the container's (golden.zip)."""
-    random = np.random.default_rng(1)
-    errors = {}
-    for deviations in (0.5 * MOST_DEVIATIONS, MOST_DEVIATIONS, 1000 * MOST_DEVIATIONS):
-        mean, variance = statistics(deviations)
-        deviation = np.sqrt(variance + np.float32(1e-5))
-        x = (mean + deviation * random.standard_normal((4096, CHANNELS))).astype(np.float32)
-        weight, bias = random.standard_normal((2, CHANNELS)).astype(np.float32)
-        caffe = (x - mean) / deviation
-        caffe = caffe * weight + bias if scaled else caffe
-        for kind in (nn.BatchNorm1d, CentredBatchNorm):
-            module = kind(CHANNELS, affine=scaled).eval()
-            state = {"running_mean": mean, "running_var": variance, "weight": weight, "bias": bias}
-            module.load_state_dict(
-                {
-                    key: torch.from_numpy(state.get(key, np.zeros((), np.int64)))
-                    for key in module.state_dict()
-                }
-            )
-            found = module(torch.from_numpy(x)).detach().numpy()
-            errors[kind, deviations] = np.abs(found - caffe).max() / np.abs(caffe).max()
-    for (kind, deviations), error in errors.items():
-        if kind is CentredBatchNorm:
-            assert error <= 2.5e-7
-        elif deviations <= MOST_DEVIATIONS:
-            assert error <= 1e-6
-        else:
-            assert error > 1e-5
-
-
-def test_the_form_that_subtracts_first_trains_as_torchs_does() -> None:
-    torch.manual_seed(0)
-    ours, theirs = CentredBatchNorm(CHANNELS), nn.BatchNorm2d(CHANNELS)
-    x = torch.randn(PICTURE)
-    for _ in range(2):
-        assert torch.equal(ours(x), theirs(x))
-        assert torch.equal(ours.running_var, theirs.running_var)
-        ours.eval()
-        theirs.eval()
-        for module in (ours, theirs):
-            module.zero_grad()
-            module(x).square().sum().backward()
-        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            assert torch.allclose(mine.grad, other.grad, rtol=1e-4)
-        ours.train()
-        theirs.train()
 
 
 def far_module() -> tuple[nn.Module, torch.Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from decant.loader.errors import Unsupported
 from decant.loader.plan.planning import plan
 from decant.loader.source.codegen import generate
 from tests.helpers import by_hand_volumes as by_hand
+from tests.helpers.forks import computes_its_definition, forks_of
 from tests.helpers.nets import Shape, inputs_text, layer
 
 SHAPE = (2, 3, 5, 6, 7)
@@ -135,3 +138,8 @@ def test_what_no_known_fork_has_is_refused(case: str) -> None:
 def test_a_picture_is_no_volume(kind: str) -> None:
     with pytest.raises(Unsupported, match="an input of 4 axes"):
         written(kind, "", (2, 3, 6, 7), [])
+
+
+@pytest.mark.parametrize("name", forks_of("volumes"))
+def test_a_layer_computes_its_published_definition(name: str, tmp_path: Path) -> None:
+    computes_its_definition(name, tmp_path)

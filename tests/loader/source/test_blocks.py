@@ -14,17 +14,11 @@ import pytest
 import torch
 
 from decant.loader.artifact.recording import activations
-from decant.loader.definition.graph import net_from_text
-from decant.loader.definition.naming import Names
 from decant.loader.layers.call import Call, arguments
 from decant.loader.layers.rule import Written
-from decant.loader.plan.planning import plan
 from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source import codegen
-from decant.loader.source.block_names import labels_of, shared_names_of
 from decant.loader.source.blocks import fold
-from tests.helpers.nets import inputs_text, layer
-from tests.helpers.random_weights import random_blobs, shapes_of
 from tests.helpers.structures import Builder
 from tests.helpers.well_known import NETS
 from tests.helpers.work import lines_run
@@ -145,15 +139,6 @@ def test_tied_branches_are_one_module_under_their_own_names() -> None:
     assert not torch.equal(ends[0], ends[1]) and not torch.equal(ends[1], ends[2])
 
 
-def test_the_plan_says_what_is_tied_to_what() -> None:
-    net = net_from_text(NETS["siamese"](), "net")
-    planned = plan(net, random_blobs(net), shapes_of(net))
-    before = dict(planned.tied)
-    fold(planned)
-    assert len(before) == len(planned.tied) == 10
-    assert ("branch_p.conv1.weight", "branch.conv1.weight") in planned.tied
-
-
 def test_what_is_tied_elsewhere_too_stays_one_parameter() -> None:
     """A third layer with the weights of both branches, alone."""
     text = NETS["siamese"]()
@@ -241,54 +226,6 @@ def test_strides_of_each_axis_are_annotated() -> None:
     assert "= Residual((2, 1))" in source
 
 
-@pytest.mark.parametrize(
-    ("names", "labels"),
-    [
-        ([["Mconv1_stage2_L1", "Mconv2_stage2_L2"], ["Mconv1_stage3_L1", "Mconv2_stage3_L2"]], ["stage2", "stage3"]),
-        ([["dpn2_bn", "dpn2_conv1"], ["dpn13_bn", "dpn13_conv1"]], ["dpn2", "dpn13"]),
-        ([["a1", "b2"], ["a3", "b4"]], []),
-    ],
-)  # fmt: skip
-def test_labels_are_whole_words(names: list[list[str]], labels: list[str]) -> None:
-    assert labels_of(names, whole=True) == labels
-
-
-@pytest.mark.parametrize(
-    ("names", "stems", "marks"),
-    [
-        ([["conv1", "feat"], ["conv1_p", "feat_p"]], ["conv1", "feat"], ["", "p"]),
-        ([["one/c", "one/d"], ["two/c", "two/d"]], ["c", "d"], ["one", "two"]),
-        ([["rpn_p5", "cls_p5"], ["rpn_p4", "cls_p4"]], ["rpn", "cls"], ["p5", "p4"]),
-        ([["c1_1a", "c1_2a"], ["c1_1b", "c1_2b"]], ["c1_1", "c1_2"], ["a", "b"]),
-        ([["1", "2"], ["3", "4"]], ["", ""], ["", ""]),
-    ],
-)
-def test_tied_layers_are_called_by_what_they_share(
-    names: list[list[str]], stems: list[str], marks: list[str]
-) -> None:
-    assert shared_names_of(names) == (stems, marks)
-
-
-@pytest.mark.parametrize("word", ["none", "true", "exception", "sequence", "model"])
-def test_a_class_has_no_name_that_something_else_has(word: str) -> None:
-    """Keywords, builtins, what ops import (PriorBox: Sequence), the net itself."""
-    sizes = "prior_box_param { min_size: 4 variance: 0.1 }"
-    text, bottom = inputs_text({"data": (1, 4, 8, 8)}), "data"
-    for number in range(4):
-        name = f"{word}_{number}a"
-        for part in "bc":
-            top = f"{name}_{part}"
-            param = "convolution_param { num_output: 4 kernel_size: 1 }"
-            text += layer(
-                top, "Convolution", [bottom if part == "b" else f"{name}_b"], [top], param
-            )
-            text += layer(f"{top}_relu", "ReLU", [top], [top])
-        text += layer(name, "Eltwise", [bottom, f"{name}_c"], [name])
-        bottom = name
-    source = made(text + layer("prior", "PriorBox", [bottom, "data"], ["prior"], sizes))[1].source
-    assert f"class {word.capitalize()}2(nn.Module):" in source
-
-
 def power(name: str, inputs: list[Value], call: str = "2.0 * {0}", outputs: int = 1) -> Step:
     tops = [Value(f"{name}_{at}" if outputs > 1 else name, (1, 4, 8, 8)) for at in range(outputs)]
     return Step(name, "Power", 1, inputs, tops, "", Written(call, [(1, 4, 8, 8)] * outputs), {})
@@ -373,19 +310,6 @@ def whole(steps: list[Step]) -> Plan:
     made = {x for step in steps for x in step.outputs}
     outside = {x for step in steps for x in step.inputs} - made
     return Plan("net", {x.blob: x for x in outside}, {"end": steps[-1].outputs[0]}, steps)
-
-
-def test_layers_of_one_name_are_numbered_one_after_the_other() -> None:
-    def numbered(count: int) -> Callable[[], object]:
-        names = Names()
-        return lambda: [names.new("conv") for _ in range(count)]
-
-    assert lines_run(numbered(4000)) < 6 * lines_run(numbered(1000))
-    names = Names()
-    found = [names.new("conv") for _ in range(10_000)]
-    assert found[:2] == ["conv", "conv_2"] and found[-1] == "conv_10000"
-    names.free("conv_7")
-    assert names.new("conv") == "conv_7"
 
 
 def test_shared_weights_are_folded_layer_by_layer_not_pair_by_pair() -> None:

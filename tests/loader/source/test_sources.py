@@ -16,10 +16,10 @@ from decant.loader.ops import OPS
 from decant.loader.plan.planning import plan
 from decant.loader.plan.steps import Plan, Step, Value
 from decant.loader.source.codegen import generate
+from tests.helpers.forks import FORKS
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.odd_structures import ODD
 from tests.helpers.random_weights import shapes_of
-from tests.loader.layers.test_forks import FORKS
 from tests.loader.source.test_codegen import made
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import decant
 from decant.engines.docker.connection import engine_errors
 from decant.loader.errors import EngineError
 from decant.loader.machine import next_step
@@ -130,7 +129,7 @@ def _command(base: str | None) -> str:
 def _place(name: str) -> Path:
     """The package's own files lie beside its folders, but where a checkout has lost its links."""
     path = ROOT / name
-    return path if path.exists() else Path(decant.__file__).parent / name
+    return path if path.exists() else ROOT / "decant" / name
 
 
 def _files(which: str) -> Iterator[tuple[str, Path]]:

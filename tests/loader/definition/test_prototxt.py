@@ -305,7 +305,7 @@ def test_letters_that_one_does_not_see_are_named(text: str, said: str) -> None:
 def test_utf_16_is_said_to_be_so(encoding: str, tmp_path: Path) -> None:
     mark = b"" if encoding == "utf-16" else b"\xfe\xff"
     (tmp_path / "net.prototxt").write_bytes(mark + HEAD.encode(encoding))
-    with pytest.raises(BadInput, match="a text in UTF-16; save it as UTF-8"):
+    with pytest.raises(BadInput, match="UTF-16 text; save it as UTF-8"):
         read_net(tmp_path / "net.prototxt")
 
 

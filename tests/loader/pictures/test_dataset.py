@@ -16,7 +16,7 @@ from decant.loader.pictures.recipe import Recipe
 pytestmark = pytest.mark.slow
 
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 PICTURES = ROOT / "models/lenet_digits/validation"

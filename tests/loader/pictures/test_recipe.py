@@ -109,7 +109,7 @@ def test_a_file_that_is_no_mean_of_its_pictures_is_noted(
         'mean_file: "mean.binaryproto" } }'
     )
     recipe, (note,) = recover(net_from_text(text, "net"), 3, tmp_path)
-    assert recipe is None and "no mean of its pictures" in note
+    assert recipe is None and "not a mean of its pictures" in note
 
 
 def test_a_mean_file_of_an_impossible_name_is_not_at_hand(tmp_path: Path) -> None:

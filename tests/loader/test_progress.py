@@ -8,9 +8,6 @@ import pytest
 
 from decant.loader import progress
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
 
 def test_lines_say_speed_and_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

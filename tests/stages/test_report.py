@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from decant.loader.errors import BadInput, UsageError
-from decant.stages.options import Options
 from decant.stages.report import PAGE, report
 from tests.helpers.artifacts import write_lenet
 
@@ -32,6 +31,4 @@ def test_what_cannot_be_done_leaves_the_page_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="give a folder"):
         report(str(folder), png=tmp_path / "file")
-    with pytest.raises(UsageError, match="--picture"):
-        report(str(folder), Options(engine="caffe"))
     assert (folder / PAGE).read_text() == "before"

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from decant.loader.artifact import bundle, safetensors_file
-
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
 
 
 def tensors() -> dict[str, np.ndarray]:

@@ -10,10 +10,6 @@ from decant.loader.catalog import entry
 from decant.loader.catalog.models import load_catalog
 from decant.loader.errors import CatalogError, UsageError
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
-
 # comments, odd spaces and another indent are the owner's
 OLD = "# ours\nmodels:   # all of them\n\n    lenet: {module: generated, prototxt: {file: a}, caffemodel: {file: b}, licence: x, citation: 'y'}\n    # the end"
 

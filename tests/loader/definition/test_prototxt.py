@@ -79,6 +79,7 @@ def test_any_net_is_built_or_refused(parts: list[str]) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_deep_nesting_is_refused_and_long_texts_are_read() -> None:
     with pytest.raises(BadInput, match="nested deeper"):
         parse("a {" * 100_000, "net")

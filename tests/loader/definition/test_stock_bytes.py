@@ -62,6 +62,7 @@ def test_what_caffe_passes_over_is_left_alone(name: str, tmp_path: Path) -> None
     assert stock_parses(tmp_path / "net.caffemodel")
 
 
+@pytest.mark.slow
 def test_values_are_not_looked_at(tmp_path: Path) -> None:
     """A million values, one key each, are as quick as none."""
     many = encode.blob(np.zeros(1_000_000, np.float32), packed=False)

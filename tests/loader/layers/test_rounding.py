@@ -65,6 +65,7 @@ def far_module() -> tuple[nn.Module, torch.Tensor]:
 
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_its_graphs_compute_the_same() -> None:
     module, x = far_module()
     wanted = module(x)

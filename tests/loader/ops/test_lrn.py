@@ -8,9 +8,6 @@ import torch
 
 from decant.loader.ops.lrn import LRN
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
 
 def lrn_by_loops(x: np.ndarray, size: int, alpha: float, beta: float, k: float) -> np.ndarray:
     """lrn_layer.cpp, CrossChannelForward: scale = k + alpha / n * sum over the window, in float64."""

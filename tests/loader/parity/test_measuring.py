@@ -19,10 +19,6 @@ from decant.loader.source.mapping import map_parameters
 from decant.loader.source.tracing import CaffeMap
 from decant.loader.zoo import build
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
-
 ROOT = Path(__file__).resolve().parents[3]
 
 

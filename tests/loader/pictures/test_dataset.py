@@ -12,11 +12,7 @@ from decant.loader.errors import BadInput, EngineError
 from decant.loader.pictures import dataset
 from decant.loader.pictures.recipe import Recipe
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 PICTURES = ROOT / "models/lenet_digits/validation"

@@ -10,9 +10,6 @@ from torch import nn
 from decant.loader.errors import BadInput, UsageError
 from decant.loader.pictures.evaluate import Accuracy, Processes, accuracy, measure
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
 
 def test_a_map_of_answers_is_no_accuracy() -> None:
     pictures = np.zeros((2, 3, 4, 4), np.float32), np.zeros(2, np.int64)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
 from decant.loader import zoo
 from decant.loader.pictures.transforms import Transform
-
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
 
 
 def random(module: str, seed: int = 3) -> nn.Module:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from decant.loader.definition.graph import net_from_text
 from decant.loader.plan.planning import plan
 from decant.loader.source.blocks import fold
 from tests.helpers.random_weights import random_blobs, shapes_of
 from tests.helpers.well_known import NETS
-
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
 
 
 def test_the_plan_says_what_is_tied_to_what() -> None:

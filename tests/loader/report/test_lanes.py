@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
 
 def test_many_lanes_leave_room_for_the_names() -> None:
     from decant.loader.artifact.manifest import NetLayer

@@ -12,9 +12,6 @@ from tests.helpers.nets import inputs_text, layer
 from tests.helpers.work import lines_run
 from tests.loader.source.test_codegen import made
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize(
     ("names", "labels"),

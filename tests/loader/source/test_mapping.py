@@ -13,10 +13,6 @@ from decant.loader.errors import MappingError
 from decant.loader.source.mapping import map_parameters
 from decant.loader.zoo import build
 
-# runs the program, or builds whole nets
-pytestmark = pytest.mark.slow
-
-
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -37,7 +37,7 @@ def tar() -> bytes:
     [
         (b"  <!DOCTYPE HTML><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
-        (gzip.compress(b"x"), "a gzip archive (unpack it)"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive (unpack it)"),
         (tar(), "a tar archive (unpack it)"),
         (b"\xef\xbb\xbfname: 'x'", "a prototxt"),
         (b"\0" * 64, "a run of zero bytes"),

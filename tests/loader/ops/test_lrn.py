@@ -27,6 +27,7 @@ def test_lrn_is_caffes(size: int, beta: float, k: float, spread: float) -> None:
     assert np.abs(found - expected).max() <= 4e-7 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_lrn_differentiates_and_does_not_touch_its_input() -> None:
     layer, x = LRN(5, 0.5, 0.75), torch.randn(1, 7, 2, 2, dtype=torch.double, requires_grad=True)
     before = x.detach().clone()

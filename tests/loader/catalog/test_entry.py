@@ -61,7 +61,7 @@ def test_a_text_that_ends_the_file_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     old = "models:\n  a:\n    module: generated\n    prototxt: {file: a}\n    caffemodel: {file: b}\n    licence: x\n    citation: |+\n      y\n"
     path.write_text(old)
-    with pytest.raises(CatalogError, match="changes others"):
+    with pytest.raises(CatalogError, match="would change others"):
         entry.append(path, "mine", ENTRY)
     assert path.read_text() == old
 

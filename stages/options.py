@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -64,7 +65,7 @@ class Options:
         for blob, shape in self.shapes.items():
             if not _is_shape(shape):
                 raise UsageError(
-                    f"--input {blob}: {shape!r}; give sizes from 1, as (1, 3, 224, 224)"
+                    f"--input {blob}: {shape!r}; give whole numbers, as (1, 3, 224, 224)"
                 )
 
     def folder(self, name: str) -> Path:
@@ -87,10 +88,9 @@ class Options:
 
 
 def _is_shape(sizes: object) -> bool:
-    return (
-        isinstance(sizes, (tuple, list))
-        and len(sizes) > 0
-        and all(isinstance(size, int) and size >= 1 for size in sizes)
+    # a scalar's () and an empty probe's 0 come back here from stage 1
+    return isinstance(sizes, (tuple, list)) and all(
+        isinstance(size, Integral) and size >= 0 for size in sizes
     )
 
 

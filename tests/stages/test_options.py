@@ -21,12 +21,12 @@ def test_one_text_is_not_taken_for_a_list_of_letters(option: str) -> None:
         Options(**{option: "conv1"})
 
 
-@pytest.mark.parametrize("shape", ["1,1,28,28", 5, (), (0, 1, 28, 28), (1.5, 1), (-1, 3), None])
+@pytest.mark.parametrize("shape", ["1,1,28,28", 5, (1.5, 1), (-1, 3), None])
 def test_a_shape_that_is_none_is_refused_with_its_blob(shape: object) -> None:
     with pytest.raises(errors.UsageError, match="--input data"):
         Options(shapes={"data": shape})
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 224, 224), [2, 1]])
+@pytest.mark.parametrize("shape", [(1, 3, 224, 224), [2, 1], (), (0, 3)])
 def test_a_shape_of_sizes_is_taken(shape: object) -> None:
     assert Options(shapes={"data": shape}).shapes == {"data": shape}

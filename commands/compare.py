@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decant.commands.run import emit
-from decant.commands.tables import show
+from decant.commands.tables import number, show
 from decant.stages.options import Options
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def _show(title: str, found: Compared) -> None:
         (
             row.layer + (f":{row.top}" if row.top else ""),
             row.type,
-            *(_number(value) for value in (row.error, row.max_abs, row.relative_l2)),
+            *(number(value) for value in (row.error, row.max_abs, row.relative_l2)),
             f"{row.cosine:.7f}" if row.cosine == row.cosine else "",
             f"{row.cosine_relu:.7f}" if row.cosine_relu == row.cosine_relu else "",
-            _number(row.isolated),
+            number(row.isolated),
             _verdict(row, found.bound),
         )
         for row in found.rows
@@ -67,7 +67,3 @@ def _plain(row: Row) -> dict[str, Any]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in asdict(row).items()
     }
-
-
-def _number(value: float) -> str:
-    return "" if value != value else f"{value:.1e}"

@@ -55,11 +55,11 @@ def parity_rows(parity: Parity) -> list[list[str]]:
         [
             layer.layer,
             layer.type,
-            _number(layer.error),
-            _number(layer.isolated),
-            _number(layer.relative_l2),
-            _number(layer.caffe_float64),
-            _number(layer.torch_float64),
+            number(layer.error),
+            number(layer.isolated),
+            number(layer.relative_l2),
+            number(layer.caffe_float64),
+            number(layer.torch_float64),
             layer.verdict + (f" ({layer.reason})" if layer.reason else ""),
         ]
         for layer in parity.layers
@@ -91,5 +91,6 @@ def parity_summary(parity: Parity) -> str:
     return f"parity {parity.status}: {len(compared)} layers compared on {parity.device}{about}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Two digits; nothing for what was not computed (NaN)."""
     return "" if value != value else f"{value:.1e}"

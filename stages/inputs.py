@@ -103,6 +103,10 @@ def resolve(source: str | Source = BUNDLED, options: Options = DEFAULTS) -> Inpu
     Raises BadInput, UsageError, CatalogError or FetchError.
     """
     source = Source(source) if isinstance(source, str) else source
+    if not isinstance(source, Source):
+        raise UsageError(
+            f"{source!r}: give a model's name, or Source(prototxt=..., caffemodel=...)"
+        )
     prototxt, caffemodel = _file(source.prototxt), _file(source.caffemodel)
     if prototxt is not None and caffemodel is not None:
         refuse_exchanged(prototxt, caffemodel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -49,7 +50,7 @@ class Options:
     progress: Progress = SILENT
 
     def __post_init__(self) -> None:
-        """Paths may come as texts. Raises UsageError for a word that is none of its kind."""
+        """Paths may come as texts. Raises UsageError for what is none of its kind."""
         for name, words in (("engine", get_args(Wanted)), ("device", get_args(Device))):
             if getattr(self, name) not in words:
                 raise UsageError(f"--{name} {getattr(self, name)!r}: one of {', '.join(words)}")
@@ -57,6 +58,15 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, Path(value))
+        for name in ("ignored_layers", "plugins"):
+            # a text is a sequence of letters, and each would be taken for a name
+            if isinstance(getattr(self, name), str):
+                raise UsageError(f"{name} {getattr(self, name)!r}: give a list, even of one")
+        for blob, shape in self.shapes.items():
+            if not _is_shape(shape):
+                raise UsageError(
+                    f"--input {blob}: {shape!r}; give whole numbers, as (1, 3, 224, 224)"
+                )
 
     def folder(self, name: str) -> Path:
         """Of the artifact `name`."""
@@ -75,6 +85,13 @@ class Options:
         from decant.loader.plan.plugins import load_plugins
 
         return load_plugins(self.plugins)
+
+
+def _is_shape(sizes: object) -> bool:
+    # a scalar's () and an empty probe's 0 come back here from stage 1
+    return isinstance(sizes, (tuple, list)) and all(
+        isinstance(size, Integral) and size >= 0 for size in sizes
+    )
 
 
 DEFAULTS = Options()

@@ -30,11 +30,6 @@ def _sequence(site: Site, states: int) -> tuple[Shape, int, bool, bool]:
     return x, outputs, static, expose
 
 
-def _call(site: Site) -> str:
-    names = ", ".join(f"{{{number}}}" for number in range(len(site.bottoms)))
-    return f"{{self}}({names})"
-
-
 def lstm(site: Site) -> Written:
     """Blobs: W_xc (4H, I), b_c, [W_xc_static], W_hc (4H, H); the gates are i, f, o, g."""
     x, outputs, static, expose = _sequence(site, 2)
@@ -48,7 +43,7 @@ def lstm(site: Site) -> Written:
     state = (1, x[1], outputs)
     shapes: list[Shape] = [(x[0], x[1], outputs), *[state, state] * expose]
     literals = arguments(inputs, outputs, static=fixed or None, expose=True if expose else None)
-    return Written(_call(site), shapes, Call("LSTM", literals), tensors, ("LSTM",))
+    return Written(site.on_all_bottoms(), shapes, Call("LSTM", literals), tensors, ("LSTM",))
 
 
 def rnn(site: Site) -> Written:
@@ -65,7 +60,7 @@ def rnn(site: Site) -> Written:
     tensors["bias_o"] = site.blob(first + 2, outputs)
     shapes: list[Shape] = [(x[0], x[1], outputs), *[(1, x[1], outputs)] * expose]
     literals = arguments(inputs, outputs, static=fixed or None, expose=True if expose else None)
-    return Written(_call(site), shapes, Call("RNN", literals), tensors, ("RNN",))
+    return Written(site.on_all_bottoms(), shapes, Call("RNN", literals), tensors, ("RNN",))
 
 
 def lstm_unit(site: Site) -> Written:

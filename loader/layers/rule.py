@@ -232,6 +232,11 @@ class Site:
             raise Refused(f"has {len(self.bottoms)} bottoms; bottom {number + 1} is missing")
         return self.bottoms[number]
 
+    def on_all_bottoms(self) -> str:
+        """The expression of the layer's own module, called with every bottom."""
+        names = ", ".join(f"{{{number}}}" for number in range(len(self.bottoms)))
+        return f"{{self}}({names})"
+
     def axis(self, axis: int, shape: Shape, end: bool = False) -> int:
         """An axis counted from the front (Blob::CanonicalAxisIndex); `end` allows one past it."""
         found = axis + len(shape) + (1 if end else 0) if axis < 0 else axis

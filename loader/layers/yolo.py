@@ -33,7 +33,7 @@ def yolov3_detection_output(site: Site) -> Written:
         anchors.append([sizes[number] for number in own])
     limits = param.number("confidence_threshold", 0.01), param.number("nms_threshold", 0.45)
     module = Call("Yolov3DetectionOutput", arguments(anchors, units[:groups], *limits))
-    return Written(_call(site), [ROWS], module, ops=("Yolov3DetectionOutput",))
+    return Written(site.on_all_bottoms(), [ROWS], module, ops=("Yolov3DetectionOutput",))
 
 
 def yolo_detection_output(site: Site) -> Written:
@@ -51,7 +51,7 @@ def yolo_detection_output(site: Site) -> Written:
     _square_maps(site, boxes, _classes(param))
     limits = param.number("confidence_threshold", 0.01), param.number("nms_threshold", 0.45)
     module = Call("YoloDetectionOutput", arguments(sizes[:boxes], *limits))
-    return Written(_call(site), [ROWS], module, ops=("YoloDetectionOutput",))
+    return Written(site.on_all_bottoms(), [ROWS], module, ops=("YoloDetectionOutput",))
 
 
 def region(site: Site) -> Written:
@@ -72,11 +72,6 @@ def region(site: Site) -> Written:
         raise Refused(f"num {boxes}, coords {coords}, {classes} classes of shape {shown(shape)}")
     module = Call("Region", arguments(boxes, coords=None if coords == 4 else coords))
     return Written("{self}({0})", [shape], module, ops=("Region",))
-
-
-def _call(site: Site) -> str:
-    names = ", ".join(f"{{{number}}}" for number in range(len(site.bottoms)))
-    return f"{{self}}({names})"
 
 
 def _classes(param: Params) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from decant.loader.catalog.models import load_catalog
 from decant.loader.definition.reading import Reading, ReadingOptions
-from decant.loader.errors import BadInput, CatalogError
+from decant.loader.errors import BadInput, CatalogError, UsageError
 from decant.stages.add import Described, add
 from decant.stages.inputs import Source, resolve
 from decant.stages.options import Options
@@ -67,3 +67,9 @@ def test_names_come_from_the_file(tmp_path: Path) -> None:
     source = Source(caffemodel=tmp_path / "my.net.caffemodel")
     converted(tmp_path, source=source, out=tmp_path / "out")
     assert [x.name for x in (tmp_path / "out").iterdir()] == ["my.net"]
+
+
+@pytest.mark.parametrize("source", [Path("net.prototxt"), None, 3])
+def test_what_is_neither_a_name_nor_a_source_is_refused(source: object) -> None:
+    with pytest.raises(UsageError, match="give a model's name, or Source"):
+        resolve(source)

@@ -90,7 +90,7 @@ class Options:
 def _is_shape(sizes: object) -> bool:
     # a scalar's () and an empty probe's 0 come back here from stage 1
     return isinstance(sizes, (tuple, list)) and all(
-        isinstance(size, Integral) and size >= 0 for size in sizes
+        isinstance(size, Integral) and int(size) >= 0 for size in sizes
     )
 
 

@@ -70,4 +70,4 @@ def _wrapped_in(model: nn.Module) -> nn.Module | None:
         within: nn.Module = model.module
         return within
     # torch.compile's class is not imported for this: that takes seconds
-    return model._modules.get("_orig_mod")
+    return dict(model.named_children()).get("_orig_mod")

@@ -10,10 +10,7 @@ import math
 import numpy as np
 
 from decant.loader.layers.call import Call, arguments
-from decant.loader.layers.rule import Params, Refused, Site, Written
-
-# float32's
-LARGEST = 3.4028234663852886e38
+from decant.loader.layers.rule import LARGEST, Params, Refused, Site, Written
 
 
 def _module(site: Site, module: Call) -> Written:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from decant.loader.layers import (
-    type_of,
-)
+from decant.loader.layers import type_of
 from decant.loader.plan.steps import Value
 from decant.loader.plan.wiring import Wired
 

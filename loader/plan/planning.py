@@ -13,11 +13,9 @@ from decant.loader.definition.graph import Net
 from decant.loader.errors import BadInput, Unsupported
 from decant.loader.layers.rule import Rule, Shape
 from decant.loader.plan.memory import kept_in_place, overwritten
-from decant.loader.plan.rules import (
-    unsupported,
-)
+from decant.loader.plan.rules import unsupported
 from decant.loader.plan.steps import Plan
-from decant.loader.plan.tying import tied, worked_out
+from decant.loader.plan.tying import tied
 from decant.loader.plan.wiring import wire
 from decant.loader.plan.writer import Writer
 
@@ -54,7 +52,7 @@ def plan(
         inputs=made,
         outputs=ends,
         steps=steps,
-        tied=tied(net, wired, blobs, steps) + worked_out(net, wired, blobs, steps),
+        tied=tied(net, wired, blobs, steps),
         input_layers={
             item.name: [value.blob for value in item.outputs]
             for item in wired

@@ -6,13 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from decant.loader.definition.graph import Layer
 from decant.loader.errors import Unsupported
-from decant.loader.layers import (
-    LAYER_TYPES,
-    PYTHON,
-    TRAINING_PYTHON,
-    layer_type,
-    type_of,
-)
+from decant.loader.layers import LAYER_TYPES, PYTHON, TRAINING_PYTHON, layer_type, type_of
 from decant.loader.layers.rule import Rule
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from decant.loader.definition.graph import Net, owners
 from decant.loader.layers.rule import Shape
 from decant.loader.plan.steps import Step
 from decant.loader.plan.wiring import Wired
+
+# (layer, number of the blob) by their places in the net
+Place = tuple[int, int]
 
 
 def tied(
@@ -19,10 +22,19 @@ def tied(
     steps: Sequence[Step],
 ) -> list[tuple[str, str]]:
     """(key, owner's key) of parameters that Caffe shares by name; not where their shapes differ."""
-    by_name = {step.layer: step for step in steps}
-    keys: dict[tuple[int, int], tuple[str, Shape, Shape]] = {}
-    found = []
     shared = owners(net)
+    return _shared(wired, blobs, steps, shared) + _made_of_shared(wired, blobs, steps, shared)
+
+
+def _shared(
+    wired: Sequence[Wired],
+    blobs: Sequence[Sequence[np.ndarray]],
+    steps: Sequence[Step],
+    shared: Mapping[Place, Place],
+) -> list[tuple[str, str]]:
+    by_name = {step.layer: step for step in steps}
+    keys: dict[Place, tuple[str, Shape, Shape]] = {}
+    found = []
     for item in wired:
         step = by_name.get(item.name)
         if step is None:
@@ -41,14 +53,13 @@ def tied(
     return found
 
 
-def worked_out(
-    net: Net,
+def _made_of_shared(
     wired: Sequence[Wired],
     blobs: Sequence[Sequence[np.ndarray]],
     steps: Sequence[Step],
+    shared: Mapping[Place, Place],
 ) -> list[tuple[str, str]]:
-    """The same of tensors that are not blobs, but made of shared ones alone: BatchNorm's statistics."""
-    shared = owners(net)
+    """Of tensors that are not blobs, but made of shared ones alone: BatchNorm's statistics."""
     index = {item.name: item.index for item in wired}
     of = {index[name]: step for step in steps for name in (step.layer, *step.fused)}
     found = []

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from decant.loader.definition.graph import Layer, Net, outputs
 from decant.loader.definition.naming import unique
 from decant.loader.errors import UsageError
-from decant.loader.layers import (
-    type_of,
-)
+from decant.loader.layers import type_of
 from decant.loader.layers.rule import Shape
 from decant.loader.plan.steps import Value
 

@@ -9,17 +9,11 @@ import numpy as np
 from decant.loader.definition.graph import Net
 from decant.loader.definition.naming import Names
 from decant.loader.definition.schema import MESSAGES
-from decant.loader.layers import (
-    REFUSED_FIELDS,
-    type_of,
-)
+from decant.loader.layers import REFUSED_FIELDS, type_of
 from decant.loader.layers.in_place import grows_in_place, never_in_place
 from decant.loader.layers.normalisation import fused_batch_norm
 from decant.loader.layers.rule import WIRING, Refused, Rule, Site, Written, WrongBlobs
-from decant.loader.plan.rules import (
-    rule_of,
-    unsupported_type,
-)
+from decant.loader.plan.rules import rule_of, unsupported_type
 from decant.loader.plan.steps import Step, Value
 from decant.loader.plan.wiring import Wired
 

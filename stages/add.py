@@ -16,7 +16,7 @@ from decant.loader.progress import Progress
 from decant.stages.definition import Definition
 from decant.stages.dump import refuse_unconvertible
 from decant.stages.inputs import Inputs, sha256
-from decant.stages.options import DEFAULTS, Options, Shape
+from decant.stages.options import DEFAULTS, Options, Shape, refuse_one
 
 if TYPE_CHECKING:
     from decant.loader.catalog.models import Source
@@ -40,6 +40,11 @@ class Described:
     mean: str | None = None
     licence: str = ""
     citation: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for one place that is not in a list."""
+        for name in ("prototxt", "caffemodel", "labels"):
+            refuse_one(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from decant.stages.answers import (
     refuse_several,
 )
 from decant.stages.load import check_device
-from decant.stages.options import DEFAULTS, Options
+from decant.stages.options import DEFAULTS, Options, refuse_one
 from decant.stages.origins import caffe_files
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def classify(
     from decant.loader.artifact.loading import load
     from decant.loader.catalog.models import load_catalog
 
+    refuse_one("pictures", pictures)
+    if not pictures:
+        raise UsageError("pictures: none is given")
     check_device(options.device)
     caffe = beside(options.engine)
     found = open_classifier(model, mean, labels, load_catalog(options.catalog), options.progress)

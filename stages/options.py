@@ -59,9 +59,7 @@ class Options:
             if value is not None:
                 object.__setattr__(self, name, Path(value))
         for name in ("ignored_layers", "plugins"):
-            # a text is a sequence of letters, and each would be taken for a name
-            if isinstance(getattr(self, name), str):
-                raise UsageError(f"{name} {getattr(self, name)!r}: give a list, even of one")
+            refuse_one(name, getattr(self, name))
         for blob, shape in self.shapes.items():
             if not _is_shape(shape):
                 raise UsageError(
@@ -85,6 +83,12 @@ class Options:
         from decant.loader.plan.plugins import load_plugins
 
         return load_plugins(self.plugins)
+
+
+def refuse_one(what: str, value: object) -> None:
+    """Raise UsageError for a text or a path where a list is wanted: of a text each letter is one."""
+    if isinstance(value, (str, Path)):
+        raise UsageError(f"{what} {str(value)!r}: give a list, even of one")
 
 
 def _is_shape(sizes: object) -> bool:

@@ -23,7 +23,7 @@ from decant.loader.machine import next_step
 from decant.loader.progress import SILENT
 from decant.stages.answers import BATCH, beside, ends_in, from_caffe, refuse_no_classifier
 from decant.stages.load import check_device
-from decant.stages.options import DEFAULTS, Options
+from decant.stages.options import DEFAULTS, Options, refuse_one
 from decant.stages.origins import CaffeFiles, bundled_pictures, caffe_files, entry_of, parity_dump
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def validate(
     `tell` hears of each as soon as it is done. Of torchrun's processes the first tells and returns
     what was found, the others return nothing. Raises ArtifactMissing, IntegrityError, ParityError.
     """
+    refuse_one("names", names)
     if options.gpu:
         return _in_container(_folders(names, place), options, pictures, tell)
 

@@ -47,3 +47,10 @@ def test_an_entry_says_what_was_not_stated(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="one of generated"):
         add("other", Described(*files, module="resnet"), Options(catalog=catalog))
     assert catalog.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["prototxt", "caffemodel", "labels"])
+def test_one_place_is_not_taken_for_a_list_of_letters(what: str) -> None:
+    places = {"prototxt": ["a.prototxt"], "caffemodel": ["a.caffemodel"], what: "a.file"}
+    with pytest.raises(UsageError, match=f"{what} 'a.file': give a list"):
+        Described(**places)  # type: ignore[arg-type]

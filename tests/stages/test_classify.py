@@ -51,3 +51,12 @@ def test_digits_have_their_own_classes_first(tmp_path: Path) -> None:
         values = [guess.probability for guess in answer.top]
         assert values == sorted(values, reverse=True) and np.sum(values) <= 1 + 1e-6
         assert answer.caffe_best is None
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [("one.png", "give a list"), (Path("one.png"), "give a list"), ([], "none is given")],
+)
+def test_pictures_are_a_list_of_some(pictures: object, said: str) -> None:
+    with pytest.raises(UsageError, match=f"pictures.*{said}"):
+        classify("lenet_digits", pictures)  # type: ignore[arg-type]

@@ -12,8 +12,10 @@ import pytest
 from decant.commands.validate import command
 from decant.engines import gpu, torch_container
 from decant.engines.docker.container import Outcome, Run
+from decant.loader.errors import UsageError
 from decant.stages.convert import convert
 from decant.stages.options import Options
+from decant.stages.validate import validate
 from tests.commands.test_cli import MODEL, ROOT
 
 ANSWER = {
@@ -86,3 +88,8 @@ def test_without_json_it_is_said_as_without_a_container(
     printed = capsys.readouterr().out
     assert "lenet_digits: hashes match; parity passed" in printed
     assert "40 pictures: loss 0.1000, top-1 97.50 %, top-5 100.00 %" in printed
+
+
+def test_one_name_is_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(UsageError, match="names 'lenet_digits': give a list"):
+        validate("lenet_digits")

@@ -97,9 +97,14 @@ class Users(nn.Module):
         return found
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace.*deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_a_module_that_cannot_be_looked_into_says_so(net: nn.Module, x: torch.Tensor) -> None:
     for users in (Users(net), nn.Sequential(nn.ReLU(), Users(net))):
         with pytest.raises(UsageError, match=r"this Users feeds .*'backbone'.*pass that model"):
             activations(users, x)
     with pytest.raises(UsageError, match="Linear holds no model that load"):
         activations(nn.Linear(2, 2), x)
+    traced = torch.jit.trace(net, x, check_trace=False)
+    with pytest.raises(UsageError, match="holds no model that load.*exported copy is none"):
+        activations(traced, x)

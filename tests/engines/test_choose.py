@@ -8,21 +8,8 @@ import pytest
 
 from decant.engines.choose import choose
 from decant.engines.docker import connection
-from decant.loader.definition.graph import Net, net_from_text
-from decant.loader.errors import EngineError, Unsupported
-
-PLAIN = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
-
-
-def net(layer: str = "") -> Net:
-    return net_from_text(PLAIN + layer, "net.prototxt")
-
-
-FORK = net('layer { name: "p" type: "Permute" bottom: "data" top: "p" }')
-
-
-def no_engine() -> None:
-    raise EngineError("no Docker engine answers at unix:///var/run/docker.sock: start Docker")
+from decant.loader.errors import Unsupported
+from tests.helpers.choosing import FORK, net, no_engine
 
 
 def test_the_reader_is_taken_when_asked_for_even_for_a_fork() -> None:

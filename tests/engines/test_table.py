@@ -11,22 +11,9 @@ import pytest
 from decant.engines import table
 from decant.engines.choose import choose
 from decant.engines.docker import connection
-from decant.loader.definition.graph import Net, net_from_text
-from decant.loader.errors import EngineError
+from decant.loader.definition.graph import Net
 from decant.stages.answers import beside as answering
-
-PLAIN = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
-
-
-def net(layer: str = "") -> Net:
-    return net_from_text(PLAIN + layer, "net.prototxt")
-
-
-FORK = net('layer { name: "p" type: "Permute" bottom: "data" top: "p" }')
-
-
-def no_engine() -> None:
-    raise EngineError("no Docker engine answers at unix:///var/run/docker.sock: start Docker")
+from tests.helpers.choosing import FORK, net, no_engine
 
 
 class Third:

@@ -6,27 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from decant.commands.validate import command
-from decant.engines import gpu
 from decant.loader.errors import EngineError, ParityError
-from decant.stages.convert import convert
-from decant.stages.options import Options
-from tests.stages.test_validate import in_place_of_the_container
+from tests.helpers.torch_container import artifact_for_gpu, asked, in_place_of_the_container
 
 
 @pytest.fixture
 def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DECANT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(gpu, "require", lambda: None)
-    return convert(options=Options(out=tmp_path, engine="reader", parity=False)).folder
-
-
-def asked(artifact: Path, catalog: Path | None, as_json: bool) -> None:
-    options = Options(gpu=True, catalog=catalog)
-    command(
-        names=[str(artifact)], data=None, limit=40, out=None, workers=None, per_class=False,
-        options=options, as_json=as_json,
-    )  # fmt: skip
+    return artifact_for_gpu(tmp_path, monkeypatch)
 
 
 def test_the_containers_own_error_is_raised(

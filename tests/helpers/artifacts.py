@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from decant.dumper import dumpfile
 from decant.loader.artifact import bundle
 from decant.loader.artifact.conversion import conversion_of
@@ -47,3 +49,13 @@ def write_lenet(folder: Path) -> Path:
         parity={"status": "not measured", "reason": "a test"},
     )
     return folder
+
+
+def tensors() -> dict[str, np.ndarray]:
+    """A matrix, a scalar and an empty one, under names that sort otherwise than they stand."""
+    random = np.random.default_rng(2)
+    return {
+        "b.weight": random.standard_normal((3, 4), np.float32),
+        "a": np.array(7, np.int64),
+        "é": np.zeros((0, 2), np.float32),
+    }

@@ -9,22 +9,10 @@ import numpy as np
 from decant.loader.definition.reading import STOCK, Reading
 from decant.stages.dump import _cached
 from decant.stages.inputs import Inputs
-from tests.helpers.converting import conv, input_layer, layer, random, write_pair
+from tests.helpers.converting import conv, input_layer, write_pair
+from tests.helpers.training_nets import WEIGHTS
 
 TRAIN, TEST = "include { phase: TRAIN }", "include { phase: TEST }"
-
-
-DATA = (
-    "data_param { source: 'db' batch_size: 8 } "
-    "transform_param { crop_size: 16 mean_value: 1 mean_value: 2 mean_value: 3 }"
-)
-
-
-WEIGHTS = [("c", "Convolution", [random(4, 3, 3, 3), random(4)])]
-
-
-def data(rule: str) -> str:
-    return layer("data", "Data", "", "data label", f"{DATA} {rule}")
 
 
 NET = input_layer("data", 1, 3, 16, 16) + conv("c", "data", "c")

@@ -13,29 +13,9 @@ from decant.loader.errors import BadInput, CatalogError, UsageError
 from decant.stages.add import Described, add
 from decant.stages.inputs import Source, resolve
 from decant.stages.options import Options
-from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
+from tests.helpers.converting import converted, write_pair
+from tests.helpers.training_nets import ALL_IN_ONE, WEIGHTS
 from tests.loader.definition.test_from_weights import NET, write
-
-DATA = (
-    "data_param { source: 'db' batch_size: 8 } "
-    "transform_param { crop_size: 16 mean_value: 1 mean_value: 2 mean_value: 3 }"
-)
-
-
-WEIGHTS = [("c", "Convolution", [random(4, 3, 3, 3), random(4)])]
-
-
-def data(rule: str) -> str:
-    return layer("data", "Data", "", "data label", f"{DATA} {rule}")
-
-
-ALL_IN_ONE = (
-    layer("data", "Data", "", "data label", f'{DATA} include {{ phase: TEST stage: "val" }}')
-    + input_layer("data", 1, 3, 16, 16, rule='include { stage: "deploy" }')
-    + conv("c", "data", "c")
-    + layer("p", "Softmax", "c", "p", 'include { stage: "deploy" }')
-    + layer("l", "SoftmaxWithLoss", "c label", "l", 'include { stage: "val" }')
-)
 
 
 def test_a_catalog_says_it_and_the_command_line_goes_over_it(tmp_path: Path) -> None:

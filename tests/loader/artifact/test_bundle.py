@@ -7,27 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from decant.loader.artifact import bundle
 from decant.loader.artifact.manifest import Description
 from decant.loader.errors import ArtifactMissing, IntegrityError, UsageError
-from tests.helpers.artifacts import manifest
+from tests.helpers.artifacts import manifest, tensors
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def tensors() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(2)
-    return {
-        "b.weight": random.standard_normal((3, 4), np.float32),
-        "a": np.array(7, np.int64),
-        "é": np.zeros((0, 2), np.float32),
-    }
 
 
 def write(folder: Path, **changes: object) -> Path:

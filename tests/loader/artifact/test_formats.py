@@ -6,36 +6,21 @@ formats/NUMBER.json: lenet_digits, converted by the first version that had the f
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from decant.loader import activations, load
-from decant.loader.artifact import bundle, formats
-from decant.loader.artifact.manifest import FORMAT, Input, Manifest
+from decant.loader.artifact import bundle
+from decant.loader.artifact.manifest import FORMAT, Input
 from decant.loader.artifact.pictures import recorded_recipe
 from decant.loader.definition.reading import Reading
 from decant.loader.errors import IntegrityError
 from tests.helpers.artifacts import write_lenet
+from tests.helpers.formats import WRITTEN, read, text, tree
 
-WRITTEN = Path(__file__).with_name("formats")
 OLDER = ["1", "2-first", "2-last"]
-
-
-def text(name: str) -> str:
-    return (WRITTEN / f"{name}.json").read_text("utf-8")
-
-
-def tree(name: str = "3") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text(name))
-    return found
-
-
-def read(found: dict[str, Any]) -> Manifest:
-    return formats.manifest(json.dumps(found), "x/manifest.json")
 
 
 @pytest.fixture(scope="module")

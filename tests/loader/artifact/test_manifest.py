@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from decant.loader.artifact import formats
-from decant.loader.artifact.manifest import Manifest
 from decant.loader.errors import IntegrityError
-
-WRITTEN = Path(__file__).with_name("formats")
-
-
-def text(name: str) -> str:
-    return (WRITTEN / f"{name}.json").read_text("utf-8")
-
-
-def tree(name: str = "3") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text(name))
-    return found
-
-
-def read(found: dict[str, Any]) -> Manifest:
-    return formats.manifest(json.dumps(found), "x/manifest.json")
+from tests.helpers.formats import read, tree
 
 
 def test_what_is_read_is_written_again() -> None:

@@ -9,15 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from decant.loader.artifact import bundle, safetensors_file
-
-
-def tensors() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(2)
-    return {
-        "b.weight": random.standard_normal((3, 4), np.float32),
-        "a": np.array(7, np.int64),
-        "é": np.zeros((0, 2), np.float32),
-    }
+from tests.helpers.artifacts import tensors
 
 
 def test_safetensors_are_read_by_the_library_and_do_not_depend_on_order(tmp_path: Path) -> None:

@@ -270,7 +270,6 @@ def test_the_artifact_computes_what_the_notes_say(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------- legacy inputs
 
 RELU = layer("r", "ReLU", "data", "r")
-DUMMY = layer("d", "DummyData", "", "data", "dummy_data_param { shape { dim: 2 } }")
 
 
 def test_a_legacy_input_that_a_layer_makes_is_left_out_as_caffe_does() -> None:

@@ -18,28 +18,13 @@ from decant.stages.inputs import Source
 from decant.stages.load import load
 from decant.stages.options import Options
 from tests.helpers.converting import conv, converted, input_layer, layer, random, write_pair
+from tests.helpers.training_nets import ALL_IN_ONE, WEIGHTS, data
 
 TRAIN, TEST = "include { phase: TRAIN }", "include { phase: TEST }"
-DATA = (
-    "data_param { source: 'db' batch_size: 8 } "
-    "transform_param { crop_size: 16 mean_value: 1 mean_value: 2 mean_value: 3 }"
-)
 LOSS = layer("loss", "SoftmaxWithLoss", "c label", "loss")
-WEIGHTS = [("c", "Convolution", [random(4, 3, 3, 3), random(4)])]
-
-
-def data(rule: str) -> str:
-    return layer("data", "Data", "", "data label", f"{DATA} {rule}")
 
 
 TRAIN_FILE = data(TRAIN) + conv("c", "data", "c") + LOSS
-ALL_IN_ONE = (
-    layer("data", "Data", "", "data label", f'{DATA} include {{ phase: TEST stage: "val" }}')
-    + input_layer("data", 1, 3, 16, 16, rule='include { stage: "deploy" }')
-    + conv("c", "data", "c")
-    + layer("p", "Softmax", "c", "p", 'include { stage: "deploy" }')
-    + layer("l", "SoftmaxWithLoss", "c label", "l", 'include { stage: "val" }')
-)
 
 HINTS = [
     (TRAIN_FILE, STOCK, "line 1 makes it for TRAIN only (--phase train takes it)"),

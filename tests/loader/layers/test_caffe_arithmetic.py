@@ -9,23 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from decant.dumper.dumpfile import Header
 from decant.loader.parity.verdict import LayerParity
 from tests.loader.parity.test_comparison import measured
 
-HEADER = Header("net", "", "", "caffe", "1.0", True, "")
-
-
 Function = Callable[[torch.Tensor], torch.Tensor]
-
-
-class _Layer(nn.Module):
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
 
 
 def one(

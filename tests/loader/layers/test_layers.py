@@ -70,10 +70,6 @@ def same(found: object, wanted: list[torch.Tensor]) -> None:
         assert (one - other).nan_to_num().abs().max() <= 1e-6 * scale
 
 
-# how many rows come out depends on the data: no graph of fixed shapes can say it
-BY_DATA = {"filter", "filter_two"}
-
-
 @pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace.*deprecated:DeprecationWarning")
@@ -93,11 +89,6 @@ def test_a_module_goes_through_fx_export_and_jit(name: str, golden: dict[str, Du
     same(torch.export.export(module, inputs).module()(*inputs), wanted)
     forget(module)
     same(module(*inputs), wanted)
-
-
-# layers that look at the picture's or the batch's own size only in the definition
-FIXED_BATCH = {"scale_axis_0", "scale_two_axes", "scale_all_axes", "scale_by_blob_axis_0", "bias_two_axes",
-               "bias_by_blob", "crop_axis_1", "ip_axis_0", "conv_axis_0", "reshape_all"}  # fmt: skip
 
 
 @torch.no_grad()

@@ -9,20 +9,7 @@ from torch import nn
 
 from decant.loader.layers.normalised import MOST_DEVIATIONS
 from decant.loader.ops.batch_norm import CentredBatchNorm
-
-CHANNELS = 5
-
-
-PICTURE = (2, CHANNELS, 4, 3)
-
-
-def statistics(deviations: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of one channel so far from 0, the others near."""
-    random = np.random.default_rng(0)
-    variance = random.uniform(1e-3, 2, CHANNELS).astype(np.float32)
-    mean = np.sqrt(variance + np.float32(1e-5)) * random.uniform(-1, 1, CHANNELS)
-    mean[3] = -deviations * np.sqrt(variance[3] + np.float32(1e-5))
-    return mean.astype(np.float32), variance
+from tests.helpers.batch_norms import CHANNELS, PICTURE, statistics
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from decant.loader.definition.graph import net_from_text
-from decant.loader.plan.planning import plan
-from decant.loader.plan.steps import Plan
 from tests.helpers import by_hand_detection
-from tests.helpers.forks import FASTER, faster
-from tests.helpers.nets import inputs_text, layer
+from tests.helpers.forks import faster
 from tests.loader.layers.test_faster_rcnn import found
 
 
@@ -19,13 +15,6 @@ def maps(seed: int, anchors: int = 9) -> dict[str, np.ndarray]:
         blob: array.astype(np.float32)
         for blob, array in faster(anchors, 4)(np.random.default_rng(seed)).items()
     }
-
-
-def planned(param: str, shapes: dict[str, tuple[int, ...]] | None = None, tops: int = 1) -> Plan:
-    shapes = shapes or FASTER
-    names = [f"out{number}" for number in range(tops)]
-    text = inputs_text(shapes) + layer("it", "Python", list(shapes), names, param)
-    return plan(net_from_text(text, "net.prototxt"), [[]] * (len(shapes) + 1), shapes)
 
 
 SETTINGS = {

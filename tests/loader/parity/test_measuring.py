@@ -89,15 +89,6 @@ def test_noise_of_one_rounding_passes(dump: Dump) -> None:
     assert measure(dump, filled(dump)).status == "passed"
 
 
-def tensors() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(2)
-    return {
-        "b.weight": random.standard_normal((3, 4), np.float32),
-        "a": np.array(7, np.int64),
-        "é": np.zeros((0, 2), np.float32),
-    }
-
-
 def test_an_empty_probe_in_a_dump_proves_nothing() -> None:
     dump = dumpfile.read(REFERENCE)
     net = filled(dump)

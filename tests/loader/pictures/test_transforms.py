@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
-from decant.loader import zoo
 from decant.loader.pictures.transforms import Transform
-
-
-def random(module: str, seed: int = 3) -> nn.Module:
-    torch.manual_seed(seed)
-    net = zoo.build(module, {})
-    for parameter in net.parameters():
-        scale = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.1
-        nn.init.normal_(parameter, std=scale)
-    return net
+from tests.helpers.zoo_nets import random
 
 
 def test_the_gradient_reaches_the_picture_through_the_transform() -> None:

@@ -12,6 +12,7 @@ from decant.loader.weights.caffemodel import CaffemodelError
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.nets import inputs_text, layer
 from tests.helpers.pairs import dumped, params, random
+from tests.helpers.raw_blobs import DTYPES, TYPES, raw, shape_of
 
 chunk, number = encode.chunk, encode.number
 DATA = inputs_text({"data": (1, 3, 8, 8)})
@@ -19,21 +20,6 @@ CONV = layer(
     "c", "Convolution", ["data"], ["c"], "convolution_param { num_output: 4 kernel_size: 3 }"
 )
 WEIGHT, BIAS = random(4, 3, 3, 3), random(4)
-TYPES = {"double": 0, "float": 1, "half": 2}
-DTYPES = {"double": "<f8", "float": "<f4", "half": "<f2"}
-
-
-def shape_of(array: np.ndarray, legacy: bool = False) -> bytes:
-    if legacy:
-        dims = (1,) * (4 - array.ndim) + array.shape
-        return b"".join(number(field, dim) for field, dim in enumerate(dims, 1))
-    return chunk(7, chunk(1, b"".join(encode.varint(dim) for dim in array.shape)))
-
-
-def raw(array: np.ndarray, kind: str, legacy: bool = False) -> bytes:
-    """NVCaffe's Blob::ToProto."""
-    data = array.astype(DTYPES[kind]).tobytes()
-    return shape_of(array, legacy) + number(10, TYPES[kind]) + chunk(12, data)
 
 
 @pytest.mark.parametrize("era", ["current", "v1"])

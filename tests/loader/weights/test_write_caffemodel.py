@@ -10,30 +10,12 @@ from decant.loader.weights import caffemodel
 from decant.loader.weights.write_caffemodel import write
 from tests.helpers import encode_caffemodel as encode
 from tests.helpers.pairs import random
+from tests.helpers.raw_blobs import raw
 
 chunk, number = encode.chunk, encode.number
 
 
 WEIGHT, BIAS = random(4, 3, 3, 3), random(4)
-
-
-TYPES = {"double": 0, "float": 1, "half": 2}
-
-
-DTYPES = {"double": "<f8", "float": "<f4", "half": "<f2"}
-
-
-def shape_of(array: np.ndarray, legacy: bool = False) -> bytes:
-    if legacy:
-        dims = (1,) * (4 - array.ndim) + array.shape
-        return b"".join(number(field, dim) for field, dim in enumerate(dims, 1))
-    return chunk(7, chunk(1, b"".join(encode.varint(dim) for dim in array.shape)))
-
-
-def raw(array: np.ndarray, kind: str, legacy: bool = False) -> bytes:
-    """NVCaffe's Blob::ToProto."""
-    data = array.astype(DTYPES[kind]).tobytes()
-    return shape_of(array, legacy) + number(10, TYPES[kind]) + chunk(12, data)
 
 
 def test_the_copy_for_caffe_is_plain_and_holds_the_same_bits(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import warnings
 
 import pytest
 import torch
-from torch import nn
 
 from decant.loader import zoo
+from tests.helpers.zoo_nets import random
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
@@ -40,15 +40,6 @@ def test_features_of_googlenet_can_be_extracted() -> None:
         expected = net.norm1(net.pool1(net.relu1(net.conv1(x))))
     assert found["inception_4c.cat"].shape == (1, 512, 14, 14)
     torch.testing.assert_close(found[norm1], expected)
-
-
-def random(module: str, seed: int = 3) -> nn.Module:
-    torch.manual_seed(seed)
-    net = zoo.build(module, {})
-    for parameter in net.parameters():
-        scale = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.1
-        nn.init.normal_(parameter, std=scale)
-    return net
 
 
 def test_googlenets_names_are_those_that_people_use() -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from decant.loader import zoo
 from tests.helpers import definitions
+from tests.helpers.zoo_nets import random
 
 # runs the program, or builds whole nets
 pytestmark = pytest.mark.slow
@@ -26,15 +27,6 @@ ENTRIES = [
     ("vgg19", {}, 143_667_240, 224),
     ("vgg16", {"num_classes": 2622}, 145_002_878, 224),
 ]
-
-
-def random(module: str, seed: int = 3) -> nn.Module:
-    torch.manual_seed(seed)
-    net = zoo.build(module, {})
-    for parameter in net.parameters():
-        scale = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.1
-        nn.init.normal_(parameter, std=scale)
-    return net
 
 
 @pytest.mark.parametrize(("module", "arguments", "count", "side"), ENTRIES)

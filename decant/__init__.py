@@ -41,7 +41,7 @@ _PLACES = {
     "inspect": "stages.inspect",
     "load": "loader.artifact.loading",
 }
-__all__ = ["__version__", "errors", *_PLACES]  # noqa: PLE0604  (names, as the table has them)
+__all__ = ["__version__", "errors", *_PLACES]
 
 
 def __getattr__(name: str) -> Any:

@@ -104,7 +104,7 @@ class Validation:
 def validate(
     names: Sequence[str] = (),
     options: Options = DEFAULTS,
-    pictures: Pictures = Pictures(),  # noqa: B008  (frozen)
+    pictures: Pictures = Pictures(),
     *,
     place: Path | None = None,
     tell: Callable[[Validation], None] = lambda found: None,

@@ -68,7 +68,8 @@ def _param_str(site: Site, known: Sequence[str]) -> dict[str, Any]:
     param.text("module"), param.text("layer")
     text = param.text("param_str")
     try:
-        found = yaml.load(text, _Yaml)  # noqa: S506 - of SafeLoader
+        # of SafeLoader
+        found = yaml.load(text, _Yaml)
     except (yaml.YAMLError, ValueError) as error:
         raise Refused(f"param_str {text!r} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(found, dict):

@@ -18,7 +18,7 @@ class Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
-    def do_GET(self) -> None:  # noqa: N802 (the name is http.server's)
+    def do_GET(self) -> None:
         self.close_connection = True
         with self.server.lock:
             number = sum(path == self.path for path, _ in self.server.seen)

@@ -21,7 +21,7 @@ from tests.helpers.nets import inputs_text, layer
 def found(x: dict[str, np.ndarray], **changed: float) -> tuple[np.ndarray, np.ndarray]:
     """The layer's tops under these settings, with the anchors of the definition's defaults."""
     written = planned(python("rpn.proposal_layer", "'feat_stride': 16")).steps[0].written
-    module = eval(str(written.module), {"RegionProposal": RegionProposal})  # noqa: S307
+    module = eval(str(written.module), {"RegionProposal": RegionProposal})
     for name, value in changed.items():
         assert hasattr(module, name)
         setattr(module, name, value)
